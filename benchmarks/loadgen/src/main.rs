@@ -1,0 +1,60 @@
+//! The two ends of the echo benchmark that are not under test.
+//!
+//! `load` keeps one message in flight on each of its connections and counts what comes back;
+//! `serve` is an echo server made of nothing but epoll, the floor that no Python loop can be under.
+//! Both are driven by `benchmarks/echo.py` through standard input and output, line by line.
+
+mod echo;
+mod histogram;
+mod load;
+mod poll;
+mod usage;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+#[derive(Debug, Parser)]
+#[command(about)]
+struct Options {
+    /// Core to stay on.
+    #[arg(long, global = true)]
+    cpu: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send messages to an echo server on 127.0.0.1 and measure.
+    ///
+    /// Prints `ready` after the warm-up, waits for a line on standard input, then prints the
+    /// result. Between the two nothing is in flight, so that the server's CPU time can be read.
+    Load(load::Plan),
+    /// Be the echo server. Prints the port, then CPU time for each line on standard input.
+    Serve,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = pin(options.cpu).and_then(|()| match options.command {
+        Command::Load(plan) => load::run(&plan),
+        Command::Serve => echo::serve(),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadgen: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn pin(cpu: Option<usize>) -> io::Result<()> {
+    let Some(cpu) = cpu else { return Ok(()) };
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}

@@ -1,0 +1,101 @@
+"""One implementation under one workload, in a process of its own.
+
+Says how many operations a slice has, then runs one slice for each line on standard input and prints
+its times, until that ends. The number of operations is chosen here so that a slice lasts about as
+long as asked; finding it is the warm-up. CPU time of the whole process is taken, its helper threads
+included. The garbage collector works as in any program; it is only run once by hand before the
+first slice, so that nobody pays for the warm-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import resource
+import sys
+import time
+
+from implementations import IMPLEMENTATIONS, Environment, environment, new_loop, pin
+from workloads import WORKLOADS, Workload
+
+MAXIMUM = 50_000_000
+
+
+class Failures:
+    """Exceptions that went to the loop's handler instead of to the workload."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        self.seen.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+
+def timed(env: Environment, workload: Workload, n: int) -> tuple[int, int]:
+    """CPU and wall nanoseconds of n operations."""
+    wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+    env.loop.run_until_complete(workload.run(env, n))
+    return time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+
+
+def calibrate(env: Environment, workload: Workload, seconds: float) -> int:
+    """How many operations last about `seconds`."""
+    unit = workload.unit
+    if workload.operations is not None:
+        timed(env, workload, max(unit, workload.operations // 10))
+        return workload.operations
+    n = unit
+    while n < MAXIMUM:
+        cpu, _ = timed(env, workload, n)
+        if cpu > seconds * 1e9 / 8:
+            n = int(n * seconds * 1e9 / cpu)
+            timed(env, workload, max(unit, n // unit * unit))
+            break
+        n *= 4
+    return max(unit, min(n, MAXIMUM) // unit * unit)
+
+
+def say(message: dict[str, int]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def serve(workload: Workload, name: str, seconds: float) -> None:
+    """Calibrate, then a slice for each line; raises where the workload found a wrong result."""
+    implementation = IMPLEMENTATIONS[name]
+    loop = new_loop(implementation)
+    failures = Failures()
+    loop.set_exception_handler(failures)
+    try:
+        env = environment(implementation, loop)
+        n = calibrate(env, workload, seconds)
+        gc.collect()
+        say({"operations": n})
+        for _ in sys.stdin:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+            cpu, wall = timed(env, workload, n)
+            preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
+            if failures.seen:
+                raise RuntimeError(f"errors in callbacks, first {failures.seen[0]}")
+            say({"cpu_ns": cpu, "wall_ns": wall, "preempted": preempted})
+    finally:
+        loop.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Slices of a workload; started by scheduling.py.")
+    parser.add_argument("workload", choices=WORKLOADS)
+    parser.add_argument("implementation", choices=IMPLEMENTATIONS)
+    parser.add_argument("--seconds", type=float, default=0.02, help="length of a slice")
+    parser.add_argument("--cpu", type=int)
+    options = parser.parse_args()
+    pin(options.cpu)
+    if not gc.isenabled():
+        sys.exit("the garbage collector is off: not what users have")
+    serve(WORKLOADS[options.workload], options.implementation, options.seconds)
+
+
+if __name__ == "__main__":
+    main()

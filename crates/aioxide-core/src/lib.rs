@@ -1,0 +1,30 @@
+//! The event loop's pure parts: told the time and what happened, they answer what is next.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`ready`] | the queue of what to run, and how much of it is one turn |
+//! | [`timers`] | what to run later, by deadline |
+//! | [`clock`] | between Python's seconds and the loop's nanoseconds |
+//! | [`flow_control`] | when a transport asks its protocol to pause writing |
+//!
+//! Rules that every file here keeps:
+//!
+//! - **Pure.** No system calls, no clock, no Python, no threads, no `unsafe`. Everything comes in as
+//!   values, so that the tests can compare each part with a naive model.
+//! - **Generic over the entries.** What a callback is, the extension knows.
+//! - **No entry is dropped in here.** Dropping an entry may run a Python destructor, and that may
+//!   schedule or cancel: it would call into the very structure that is being changed. So whatever is taken
+//!   out goes back to the caller: as a result, or into the *graveyard*, a `Vec` that the caller passes in
+//!   and empties when its borrow of the structure has ended. (The exception is dropping the structure
+//!   as a whole: then nobody can call into it any more.)
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod flow_control;
+pub mod ready;
+pub mod timers;
+
+pub use clock::{Nanos, ns_to_seconds, seconds_to_ns};
+pub use flow_control::{FlowControl, LimitsError, Signal};
+pub use ready::Ready;
+pub use timers::{TimerEntry, Timers};

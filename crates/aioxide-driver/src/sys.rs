@@ -1,0 +1,111 @@
+//! Clock, sockets and pipes: each function is one system call.
+//!
+//! Descriptors are numbers (see the [crate]); nothing is retried, so `EINTR` and `EAGAIN` come back
+//! as `ErrorKind::Interrupted` and `WouldBlock`. Sending to a socket whose peer has gone is `EPIPE` and never
+//! the signal `SIGPIPE`. For a pipe the kernel has no such flag: there it is left to Python, which
+//! ignores `SIGPIPE` from its start.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{OwnedFd, RawFd};
+
+use rustix::fs::OFlags;
+use rustix::net::{
+    self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt,
+};
+use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
+
+use crate::raw_fd::with_fd;
+
+/// The most slices that one [`sendmsg`] takes: the kernel's `UIO_MAXIOV`.
+pub const MAX_SLICES: usize = 1024;
+
+/// The monotonic clock in nanoseconds: the one behind Python's `time.monotonic()`.
+#[inline]
+pub fn monotonic_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Monotonic))
+}
+
+/// The step of the monotonic clock in nanoseconds: 1 unless the kernel has no fine timers.
+pub fn clock_resolution_ns() -> u64 {
+    nanoseconds(clock_getres(ClockId::Monotonic))
+}
+
+/// The monotonic clock starts at boot, so neither field is ever negative, and 64 bits last 584 years.
+#[inline]
+fn nanoseconds(time: Timespec) -> u64 {
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// Receives into `buffer`; 0 is the end of the stream (or an empty buffer).
+#[inline]
+pub fn recv(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    with_fd(fd, |fd| net::recv(fd, buffer, RecvFlags::empty())).map(|(count, _)| count)
+}
+
+/// Receives into memory that need not be initialised, and gives back the part that now is.
+#[inline]
+pub fn recv_uninit(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<&mut [u8]> {
+    with_fd(fd, |fd| net::recv(fd, buffer, RecvFlags::empty())).map(|((filled, _), _)| filled)
+}
+
+/// Sends what the socket takes of `data`.
+#[inline]
+pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
+    with_fd(fd, |fd| net::send(fd, data, SendFlags::NOSIGNAL))
+}
+
+/// Sends what the socket takes of these slices, in order; of more than [`MAX_SLICES`] the first ones.
+#[inline]
+pub fn sendmsg(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let slices = &slices[..slices.len().min(MAX_SLICES)];
+    with_fd(fd, |fd| {
+        net::sendmsg(
+            fd,
+            slices,
+            &mut SendAncillaryBuffer::default(),
+            SendFlags::NOSIGNAL,
+        )
+    })
+}
+
+/// Accepts a connection; the new socket is non-blocking and not inherited by `exec`.
+#[inline]
+pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
+    with_fd(fd, |fd| {
+        net::accept_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+    })
+}
+
+/// Reads from a pipe; 0 is the end of the stream (or an empty buffer).
+#[inline]
+pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    with_fd(fd, |fd| rustix::io::read(fd, buffer))
+}
+
+/// Writes what the pipe takes of `data`.
+#[inline]
+pub fn write(fd: RawFd, data: &[u8]) -> io::Result<usize> {
+    with_fd(fd, |fd| rustix::io::write(fd, data))
+}
+
+/// Ends the sending side: the peer reads the end of the stream.
+pub fn shutdown_write(fd: RawFd) -> io::Result<()> {
+    with_fd(fd, |fd| net::shutdown(fd, Shutdown::Write))
+}
+
+/// Takes the socket's pending error (`SO_ERROR`) as its error number, so that it is no longer pending.
+pub fn socket_error(fd: RawFd) -> io::Result<Option<i32>> {
+    let pending = with_fd(fd, |fd| sockopt::socket_error(fd))?;
+    Ok(pending.err().map(rustix::io::Errno::raw_os_error))
+}
+
+/// Sends small segments at once (`TCP_NODELAY`); on a socket that is not TCP an error.
+pub fn set_nodelay(fd: RawFd) -> io::Result<()> {
+    with_fd(fd, |fd| sockopt::set_tcp_nodelay(fd, true))
+}
+
+/// Whether operations answer `EAGAIN` instead of blocking.
+pub fn is_nonblocking(fd: RawFd) -> io::Result<bool> {
+    with_fd(fd, |fd| rustix::fs::fcntl_getfl(fd)).map(|flags| flags.contains(OFlags::NONBLOCK))
+}

@@ -1,0 +1,240 @@
+//! `LoopCore`: the native half of `aioxide.EventLoop`.
+//!
+//! The Python class derives from `LoopCore` and `asyncio.BaseEventLoop`, in that order. What runs
+//! per callback, per step or per event is here and overrides; what runs per loop or per
+//! connection is inherited from BaseEventLoop, and follows each Python version by itself.
+//!
+//! * `run` is one iteration of the loop, on one screen.
+//! * `scheduling` is `call_soon` and its family, `create_task`, `create_future`.
+//! * `watchers` is file descriptors: `add_reader`, `add_writer`, and what transports use.
+//! * `attributes` is the flags that BaseEventLoop keeps in Python and we keep here.
+//!
+//! Rules: the queue, the timers and the watcher table are in `RefCell`s that are borrowed for
+//! single operations only, never while Python can run; what is removed from them is dropped after
+//! the borrow has ended.
+
+mod attributes;
+mod entry;
+mod run;
+mod scheduling;
+mod watchers;
+
+use std::cell::{Cell, OnceCell, RefCell};
+
+use aioxide_core::ready::Ready;
+use aioxide_core::timers::Timers;
+use aioxide_driver::notifier::Notifier;
+use aioxide_driver::reactor::{Event, Events, Interest, Reactor};
+
+use crate::ffi::native_type::object_class;
+use crate::ffi::{Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit};
+use crate::handle::TimerHandle;
+
+pub(crate) use entry::Entry;
+#[allow(unused_imports, reason = "for the transports")]
+pub(crate) use watchers::Watcher;
+
+/// What the loop has of the kernel. Made by `_open`, gone after `_close_core`.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) reactor: Reactor,
+    pub(crate) notifier: Notifier,
+}
+
+/// The state behind `aioxide.EventLoop`.
+pub(crate) struct LoopCore {
+    ready: RefCell<Ready<Entry>>,
+    timers: RefCell<Timers<Own<TimerHandle>>>,
+    watchers: RefCell<watchers::Table>,
+    driver: OnceCell<Driver>,
+    /// The kernel's answers, and our reading of them; taken by the thread that polls.
+    events: Cell<Option<Box<(Events, Vec<Event>)>>>,
+    /// Entries may go into the queue without Python's `call_soon`.
+    direct: Cell<bool>,
+    /// A derived class has its own `call_soon`, or somebody has put one on the instance.
+    overridden: Cell<bool>,
+    debug: Cell<bool>,
+    closed: Cell<bool>,
+    stopping: Cell<bool>,
+    /// The thread that runs the loop; 0 when it does not run.
+    thread: Cell<u64>,
+    /// It waits in the poll: whoever sees this holds the GIL, and is another thread.
+    asleep: Cell<bool>,
+    /// asyncio shows one of our tasks as the current one.
+    current_set: Cell<bool>,
+    /// Iterations since the last poll, and when that was.
+    skipped: Cell<u32>,
+    polled_at: Cell<u64>,
+    task_factory: Slot,
+}
+
+impl std::fmt::Debug for LoopCore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoopCore").field("driver", &self.driver).finish_non_exhaustive()
+    }
+}
+
+static LOOP_CORE: Class<LoopCore> = Class::new(0);
+
+impl Native for LoopCore {
+    const NAME: &'static std::ffi::CStr = c"aioxide.LoopCore";
+
+    fn class() -> &'static Class<Self> {
+        &LOOP_CORE
+    }
+    fn empty() -> Self {
+        LoopCore {
+            ready: RefCell::new(Ready::new()),
+            timers: RefCell::new(Timers::new()),
+            watchers: RefCell::new(watchers::Table::default()),
+            driver: OnceCell::new(),
+            events: Cell::new(None),
+            direct: Cell::new(false),
+            overridden: Cell::new(false),
+            debug: Cell::new(false),
+            closed: Cell::new(false),
+            stopping: Cell::new(false),
+            thread: Cell::new(0),
+            asleep: Cell::new(false),
+            current_set: Cell::new(false),
+            skipped: Cell::new(0),
+            polled_at: Cell::new(0),
+            task_factory: Slot::default(),
+        }
+    }
+    fn traverse(&self, visit: &mut Visit) {
+        // A borrow that is under way means that this thread is inside one of our operations; the
+        // collector then sees fewer references than there are, and frees nothing.
+        if let Ok(ready) = self.ready.try_borrow() {
+            ready.iter().for_each(|entry| entry.traverse(visit));
+        }
+        if let Ok(timers) = self.timers.try_borrow() {
+            timers.iter().for_each(|(_, timer)| visit.through(timer));
+        }
+        if let Ok(watchers) = self.watchers.try_borrow() {
+            watchers.traverse(visit);
+        }
+        self.task_factory.visit(visit);
+    }
+    fn clear(&self) {
+        self.drop_entries();
+        self.task_factory.clear();
+    }
+}
+
+impl LoopCore {
+    /// The kernel's side, or asyncio's error for a closed loop.
+    pub(crate) fn driver(&self) -> Res<&Driver> {
+        match self.driver.get() {
+            Some(driver) if !self.closed.get() => Ok(driver),
+            _ => Err(Raised::runtime("Event loop is closed")),
+        }
+    }
+
+    pub(crate) fn check_open(&self) -> Res<()> {
+        if self.closed.get() {
+            return Err(Raised::runtime("Event loop is closed"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct.get()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    fn update_direct(&self) {
+        self.direct.set(
+            !self.debug.get()
+                && !self.closed.get()
+                && !self.overridden.get()
+                && self.driver.get().is_some(),
+        );
+    }
+
+    /// Appends to the queue of what runs next.
+    #[inline]
+    pub(crate) fn push(&self, entry: Entry) {
+        self.ready.borrow_mut().push(entry);
+        if self.asleep.get() {
+            self.notify();
+        }
+    }
+
+    /// Wakes the loop if it sleeps; silent otherwise.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if let Some(driver) = self.driver.get() {
+            // A full counter is a wake-up already; nothing else can go wrong with an eventfd.
+            let _ = driver.notifier.notify();
+        }
+    }
+
+    /// Empties the queue, the timers and the watchers, then drops what was in them.
+    fn drop_entries(&self) {
+        let mut entries = Vec::new();
+        let mut timers = Vec::new();
+        self.ready.borrow_mut().clear(&mut entries);
+        self.timers.borrow_mut().clear(&mut timers);
+        let watchers = self.watchers.take();
+        entries.into_iter().for_each(Entry::release);
+        for timer in timers {
+            timer.set_unscheduled();
+            crate::handle::release(timer);
+        }
+        drop(watchers);
+    }
+}
+
+/// `LoopCore._open()`: makes the kernel's side. Called by `EventLoop.__init__`.
+fn open(this: &Inst<LoopCore>) -> Res<Object> {
+    let made = (|| -> std::io::Result<Driver> {
+        let driver = Driver { reactor: Reactor::new()?, notifier: Notifier::new()? };
+        let wake = std::os::fd::AsRawFd::as_raw_fd(&driver.notifier);
+        driver.reactor.add(wake, run::WAKE_TOKEN, Interest::READ)?;
+        Ok(driver)
+    })();
+    let driver = made.map_err(|error| Raised::os(&error))?;
+    if this.driver.set(driver).is_err() {
+        return Err(Raised::runtime("the loop is open already"));
+    }
+    this.events.set(Some(Box::new((Events::new(), Vec::new()))));
+    scheduling::note_overrides(this)?;
+    this.update_direct();
+    Ok(crate::ffi::value::none())
+}
+
+/// `LoopCore._close_core()`: lets go of everything. Called by `EventLoop.close`.
+fn close_core(this: &Inst<LoopCore>) -> Res<Object> {
+    this.closed.set(true);
+    this.update_direct();
+    this.drop_entries();
+    if let Some(driver) = this.driver.get() {
+        driver.reactor.close();
+        driver.notifier.close();
+    }
+    Ok(crate::ffi::value::none())
+}
+
+/// Makes the class.
+pub(crate) fn build() -> Res<()> {
+    LOOP_CORE.build(object_class(), |b| {
+        let b = b
+            .doc(c"The native half of aioxide.EventLoop.")
+            .method0(c"_open", open, c"_open($self, /)\n--\n\nMake the poll and wake-up descriptors.")
+            .method0(c"_close_core", close_core, c"_close_core($self, /)\n--\n\nDrop all callbacks and close the descriptors.");
+        let b = attributes::methods(b);
+        let b = run::methods(b);
+        let b = scheduling::methods(b);
+        watchers::methods(b)
+    })?;
+    Ok(())
+}

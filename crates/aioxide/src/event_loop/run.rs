@@ -1,0 +1,291 @@
+//! One iteration of the loop: poll → due timers → run what is ready.
+//!
+//! The order is asyncio's, and so are the turns: what a callback schedules runs in the next
+//! iteration, a loop that was stopped before it runs makes one iteration, and `stop()` ends the
+//! loop after the iteration in which it was called.
+//!
+//! Polling costs a system call, most of an iteration's time. While callbacks are ready it is done
+//! only every `POLL_ITERATIONS` iterations or `POLL_NANOS`, whichever comes first, and not at all
+//! when no descriptor is watched. An idle loop sleeps in it, with the GIL released.
+
+use std::os::fd::AsRawFd;
+
+use aioxide_driver::reactor::{Event, Events, Timeout};
+use aioxide_driver::sys::monotonic_ns;
+
+use super::{Driver, Entry, LoopCore};
+use crate::ffi::error::{check_signals, is_exit_exception};
+use crate::ffi::method::TypeBuilder;
+use crate::ffi::module::names;
+use crate::ffi::{Inst, Object, Own, Raised, Res, context, gil, value};
+use crate::handle::{Call, Handle};
+use crate::task::{StepCall, Task, registry};
+
+/// The token of the notifier; every other token is a file descriptor.
+pub(super) const WAKE_TOKEN: u64 = u64::MAX;
+/// asyncio's MAXIMUM_SELECT_TIMEOUT: a day.
+const MAX_SLEEP_NANOS: u64 = 24 * 3600 * 1_000_000_000;
+/// While callbacks are ready: poll at least every so many iterations. Measured: a poll at each
+/// iteration costs 110 ns, at every 16th 7 ns; beyond that there is nothing to gain.
+const POLL_ITERATIONS: u32 = 16;
+/// ... and at least every so many nanoseconds.
+const POLL_NANOS: u64 = 50_000;
+
+impl Inst<LoopCore> {
+    /// Runs until `stop()` was called; the caller has set the loop running.
+    fn run(&self) -> Res<()> {
+        self.skipped.set(POLL_ITERATIONS);
+        let result = loop {
+            if let Err(raised) = self.run_once() {
+                break Err(raised);
+            }
+            if self.stopping.get() {
+                break Ok(());
+            }
+        };
+        let raised = result.err().map(Raised::take);
+        let left = self.leave_task();
+        match raised {
+            Some(exception) => {
+                if let Err(raised) = left {
+                    raised.discard();
+                }
+                Err(Raised::raise(exception))
+            }
+            None => left,
+        }
+    }
+
+    /// One iteration.
+    #[inline]
+    fn run_once(&self) -> Res<()> {
+        // 1. Ask the kernel, sleeping if there is nothing else to do.
+        let idle = self.ready.borrow().is_empty() && !self.stopping.get();
+        if idle {
+            self.sleep()?;
+        } else if self.poll_is_due() {
+            self.poll(Timeout::Now)?;
+            check_signals()?;
+        }
+        // 2. Timers that are due.
+        if !self.timers.borrow().is_empty() {
+            self.collect_due_timers();
+        }
+        // 3. Run what was ready at this point; what it schedules is for the next turn.
+        let turn = self.ready.borrow().begin_turn();
+        for _ in 0..turn {
+            let Some(entry) = self.ready.borrow_mut().pop() else { break };
+            if self.debug.get() {
+                self.run_timed(entry)?;
+            } else {
+                entry.run(self)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn poll_is_due(&self) -> bool {
+        let skipped = self.skipped.get() + 1;
+        self.skipped.set(skipped);
+        if skipped >= POLL_ITERATIONS || self.stopping.get() {
+            self.skipped.set(0);
+            return true;
+        }
+        // Only where somebody waits for a descriptor is time of interest.
+        if self.watchers.borrow().is_empty() {
+            return false;
+        }
+        let due = monotonic_ns().saturating_sub(self.polled_at.get()) >= POLL_NANOS;
+        if due {
+            self.skipped.set(0);
+        }
+        due
+    }
+
+    /// Nothing is ready: waits for a descriptor, a timer, another thread or a signal.
+    #[inline]
+    fn sleep(&self) -> Res<()> {
+        let mut dead = Vec::new();
+        let deadline = self.timers.borrow_mut().next_deadline(&mut dead);
+        let freed_some = !dead.is_empty();
+        for timer in dead {
+            timer.set_unscheduled();
+            crate::handle::release(timer);
+        }
+        if freed_some && !self.ready.borrow().is_empty() {
+            // What was freed has scheduled something.
+            return Ok(());
+        }
+        let timeout = match deadline {
+            None => Timeout::Forever,
+            Some(deadline) => match Timeout::until(deadline, monotonic_ns()) {
+                Timeout::For(left) => Timeout::For(
+                    left.min(std::time::Duration::from_nanos(MAX_SLEEP_NANOS)),
+                ),
+                other => other,
+            },
+        };
+        self.skipped.set(0);
+        self.leave_task()?;
+        self.poll(timeout)?;
+        check_signals()
+    }
+
+    /// One `epoll_wait`, and the entries of what it reports.
+    fn poll(&self, timeout: Timeout) -> Res<()> {
+        let driver = self.driver()?;
+        if timeout == Timeout::Now && self.watchers.borrow().is_empty() {
+            // Only the notifier is there, and who notifies has put the entry into the queue.
+            return Ok(());
+        }
+        let Some(mut buffers) = self.events.take() else {
+            return Err(Raised::runtime("This event loop is already running"));
+        };
+        let waited = wait(self, driver, timeout, &mut buffers);
+        let woken = buffers.1.iter().any(|event| event.token == WAKE_TOKEN);
+        let result = match waited {
+            Ok(()) => {
+                self.queue_events(&buffers.1);
+                Ok(())
+            }
+            // A signal: its Python handler runs next.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(Raised::os(&error)),
+        };
+        self.events.set(Some(buffers));
+        if !self.watchers.borrow().is_empty() {
+            self.polled_at.set(monotonic_ns());
+        }
+        if woken {
+            driver.notifier.drain().map_err(|error| Raised::os(&error))?;
+        }
+        result
+    }
+
+    fn collect_due_timers(&self) {
+        // asyncio rounds up by the clock's resolution, which is 1 ns on Linux.
+        let now = monotonic_ns() + 1;
+        let mut dead = Vec::new();
+        loop {
+            let due = self.timers.borrow_mut().pop_due(now, &mut dead);
+            let Some(timer) = due else { break };
+            timer.set_unscheduled();
+            self.ready.borrow_mut().push(Entry::Timer(timer));
+        }
+        for timer in dead {
+            timer.set_unscheduled();
+            crate::handle::release(timer);
+        }
+    }
+
+    /// A step of a task: current, in its context, its failure reported like a callback's.
+    #[inline]
+    pub(super) fn run_step(
+        &self,
+        task: Own<Task>,
+        step: impl FnOnce(&Inst<Task>) -> Res<()>,
+    ) -> Res<()> {
+        registry::set_current(self.as_any(), task.as_any())?;
+        self.current_set.set(true);
+        let context = task.context();
+        match context::run(&context, || step(&task)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(raised)) | Err(raised) => self.report_step(&task, raised),
+        }
+    }
+
+    #[cold]
+    fn report_step(&self, task: &Inst<Task>, raised: Raised) -> Res<()> {
+        let exception = raised.take();
+        if is_exit_exception(&exception) {
+            return Err(Raised::raise(exception));
+        }
+        // The exception handler gets a handle, as from asyncio.
+        let call = Call::new(
+            StepCall::create(task, None)?,
+            &[],
+            self.as_any().own(),
+            task.context(),
+        )?;
+        let handle = Handle::create(call)?;
+        handle.report(Raised::raise(exception))
+    }
+
+    /// No task of ours is running: asyncio must not show one.
+    #[inline]
+    pub(super) fn leave_task(&self) -> Res<()> {
+        if self.current_set.replace(false) {
+            return registry::leave(self.as_any());
+        }
+        Ok(())
+    }
+
+    /// In debug mode: reports what took longer than `slow_callback_duration`.
+    #[cold]
+    fn run_timed(&self, entry: Entry) -> Res<()> {
+        let described = entry.describe()?;
+        let started = monotonic_ns();
+        let result = entry.run(self);
+        let took = aioxide_core::clock::ns_to_seconds(monotonic_ns() - started);
+        let raised = result.err().map(Raised::take);
+        let limit = self.as_any().getattr(&names().slow_callback_duration)?.to_f64()?;
+        if took >= limit {
+            self.as_any().call_method2(
+                &names()._report_slow,
+                &described,
+                &*value::float(took)?,
+            )?;
+        }
+        match raised {
+            Some(exception) => Err(Raised::raise(exception)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The system call; without the GIL if it may sleep.
+fn wait(
+    core: &LoopCore,
+    driver: &Driver,
+    timeout: Timeout,
+    (events, out): &mut (Events, Vec<Event>),
+) -> std::io::Result<()> {
+    if timeout == Timeout::Now {
+        return driver.reactor.wait(timeout, events, out);
+    }
+    // From here on a thread that adds to the queue wakes us: it can only do so with the GIL,
+    // which we still hold, so nothing can have come since the queue was found empty.
+    core.asleep.set(true);
+    driver.notifier.prepare_sleep();
+    let result = gil::released(|| driver.reactor.wait(timeout, events, out));
+    driver.notifier.awake();
+    core.asleep.set(false);
+    result
+}
+
+fn run(this: &Inst<LoopCore>) -> Res<Object> {
+    this.check_open()?;
+    // The loop must outlive the run, whatever a callback does to the last reference.
+    let alive = this.own();
+    alive.run()?;
+    Ok(value::none())
+}
+
+fn run_once(this: &Inst<LoopCore>) -> Res<Object> {
+    let _ = this;
+    Err(Raised::runtime(
+        "aioxide's loop has no Python _run_once(): it cannot be patched to run re-entrantly \
+         (nest_asyncio and the like)",
+    ))
+}
+
+fn epoll_fd(this: &Inst<LoopCore>) -> Res<Object> {
+    value::int(i64::from(this.driver()?.reactor.as_raw_fd()))
+}
+
+pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
+    b.method0(c"_run", run, c"_run($self, /)\n--\n\nRun until stop() was called. For run_forever().")
+        .method0(c"_run_once", run_once, c"_run_once($self, /)\n--\n\nRaises RuntimeError: iterations are made by the native _run().")
+        .method0(c"_epoll_fd", epoll_fd, c"_epoll_fd($self, /)\n--\n\nThe poll descriptor, for tests.")
+}

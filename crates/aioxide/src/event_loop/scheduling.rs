@@ -1,0 +1,272 @@
+//! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, `create_task`, `create_future`.
+
+use aioxide_core::clock::{ns_to_seconds, seconds_to_ns};
+use aioxide_driver::sys::monotonic_ns;
+
+use super::{Entry, LoopCore};
+use crate::ffi::error::Kind;
+use crate::ffi::method::TypeBuilder;
+use crate::ffi::module::names;
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, gil, value};
+use crate::future::{self, LoopSlot};
+use crate::handle::{Call, Handle, TimerHandle};
+use crate::task::{self, NewTask};
+
+/// Splits `(leading..., *args, context=None)`.
+#[inline]
+fn split<'a>(
+    args: &Args<'a>,
+    leading: usize,
+    function: &str,
+) -> Res<(&'a [&'a Any], Option<&'a Any>)> {
+    let mut ctx = None;
+    for (name, value) in args.names.iter().zip(args.keywords) {
+        if !name.is(&names().context) && !name.is_text(c"context") {
+            return Err(args.unexpected(function, name));
+        }
+        if !value.is_none() {
+            ctx = Some(*value);
+        }
+    }
+    if args.positional.len() < leading {
+        return Err(missing(function, leading - args.positional.len()));
+    }
+    Ok((&args.positional[leading..], ctx))
+}
+
+#[cold]
+fn missing(function: &str, count: usize) -> Raised {
+    Raised::type_error(&format!(
+        "{function}() missing {count} required positional argument{}",
+        if count == 1 { "" } else { "s" }
+    ))
+}
+
+#[inline]
+fn make_call(
+    this: &Inst<LoopCore>,
+    callback: &Any,
+    args: &[&Any],
+    ctx: Option<&Any>,
+) -> Res<Call> {
+    let ctx = match ctx {
+        Some(ctx) => ctx.own(),
+        None => context::copy_current()?,
+    };
+    Call::new(callback.own(), args, this.as_any().own(), ctx)
+}
+
+/// asyncio's checks in debug mode.
+#[cold]
+fn debug_checks(this: &Inst<LoopCore>, callback: &Any, method: &str, thread: bool) -> Res<()> {
+    if thread && this.thread.get() != 0 && this.thread.get() != gil::thread_ident() {
+        return Err(Raised::runtime(
+            "Non-thread-safe operation invoked on an event loop other than the current one",
+        ));
+    }
+    this.as_any().call_method2(
+        &*value::text("_check_callback")?,
+        callback,
+        &*value::text(method)?,
+    )?;
+    Ok(())
+}
+
+#[inline]
+fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    let (rest, ctx) = split(&args, 1, "call_soon")?;
+    this.check_open()?;
+    let callback = args.positional[0];
+    if this.debug.get() {
+        debug_checks(this, callback, "call_soon", true)?;
+    }
+    let handle = Handle::create(make_call(this, callback, rest, ctx)?)?;
+    if this.debug.get() {
+        handle.capture_source()?;
+    }
+    this.ready.borrow_mut().push(Entry::Handle(handle.clone()));
+    Ok(handle.into_object())
+}
+
+fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    let (rest, ctx) = split(&args, 1, "call_soon_threadsafe")?;
+    this.check_open()?;
+    let callback = args.positional[0];
+    if this.debug.get() {
+        debug_checks(this, callback, "call_soon_threadsafe", false)?;
+    }
+    let handle = Handle::create(make_call(this, callback, rest, ctx)?)?;
+    if this.debug.get() {
+        handle.capture_source()?;
+    }
+    // With the GIL held the queue is ours from any thread.
+    this.ready.borrow_mut().push(Entry::Handle(handle.clone()));
+    this.notify();
+    Ok(handle.into_object())
+}
+
+/// The float of a time that was given; other numbers as Python converts them.
+#[inline]
+fn seconds(object: &Any) -> Res<f64> {
+    match object.exact_number() {
+        Some(seconds) => Ok(seconds),
+        None => object.to_f64(),
+    }
+}
+
+#[inline]
+fn schedule(
+    this: &Inst<LoopCore>,
+    when: f64,
+    when_object: Option<Object>,
+    callback: &Any,
+    args: &[&Any],
+    ctx: Option<&Any>,
+) -> Res<Own<TimerHandle>> {
+    let Some(deadline) = seconds_to_ns(when) else {
+        return Err(Raised::new(Kind::Value, "Invalid value NaN (not a number)"));
+    };
+    let timer = TimerHandle::create(make_call(this, callback, args, ctx)?, when, when_object)?;
+    if this.debug.get() {
+        timer.capture_source()?;
+    }
+    this.timers.borrow_mut().push(deadline, timer.clone());
+    Ok(timer)
+}
+
+fn call_at(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    let (rest, ctx) = split(&args, 2, "call_at")?;
+    let (when, callback) = (args.positional[0], args.positional[1]);
+    if when.is_none() {
+        return Err(Raised::type_error("when cannot be None"));
+    }
+    this.check_open()?;
+    if this.debug.get() {
+        debug_checks(this, callback, "call_at", true)?;
+    }
+    let object = (!when.is_exact_float()).then(|| when.own());
+    Ok(schedule(this, seconds(when)?, object, callback, rest, ctx)?.into_object())
+}
+
+fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    let (rest, ctx) = split(&args, 2, "call_later")?;
+    let (delay, callback) = (args.positional[0], args.positional[1]);
+    if delay.is_none() {
+        return Err(Raised::type_error("delay must not be None"));
+    }
+    this.check_open()?;
+    if this.debug.get() {
+        debug_checks(this, callback, "call_at", true)?;
+    }
+    let now = ns_to_seconds(monotonic_ns());
+    let (when, object) = match delay.exact_number() {
+        Some(delay) => (now + delay, None),
+        None => {
+            // Any number that can be added to a float.
+            let sum = value::float(now)?.add(delay)?;
+            (seconds(&sum)?, (!sum.is_exact_float()).then_some(sum))
+        }
+    };
+    Ok(schedule(this, when, object, callback, rest, ctx)?.into_object())
+}
+
+fn time(_this: &Inst<LoopCore>) -> Res<Object> {
+    value::float(ns_to_seconds(monotonic_ns()))
+}
+
+impl Inst<LoopCore> {
+    /// A timer of ours was cancelled; when too many are, the heap is cleared of them.
+    #[inline]
+    pub(crate) fn timer_cancelled(&self) {
+        let mut dead = Vec::new();
+        self.timers.borrow_mut().note_cancelled(&mut dead);
+        for timer in dead {
+            timer.set_unscheduled();
+            crate::handle::release(timer);
+        }
+    }
+}
+
+fn create_future(this: &Inst<LoopCore>) -> Res<Object> {
+    let future = future::create(LoopSlot::native(this))?;
+    if this.debug.get() {
+        future::FutureLike::future(&**future).capture_source()?;
+    }
+    Ok(future.into_object())
+}
+
+/// `create_task(coro, *, name=None, context=None, ...)`.
+///
+/// Without a task factory and with these two keywords only, the task is made here; everything
+/// else is BaseEventLoop's, in the running Python's version.
+fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    let mut name = None;
+    let mut ctx = None;
+    let mut plain = args.positional.len() == 1 && this.task_factory.is_none();
+    for (key, value) in args.names.iter().zip(args.keywords) {
+        if key.is_text(c"name") {
+            name = Some(*value);
+        } else if key.is_text(c"context") {
+            ctx = Some(*value);
+        } else {
+            plain = false;
+        }
+    }
+    if !plain {
+        return create_task_by_python(this, &args);
+    }
+    this.check_open()?;
+    let new = NewTask { coro: args.positional[0], name, context: ctx };
+    let task = task::create(LoopSlot::native(this), &new)?;
+    if this.debug.get() {
+        future::FutureLike::future(&**task).capture_source()?;
+    }
+    Ok(task.into_object())
+}
+
+#[cold]
+fn create_task_by_python(this: &Inst<LoopCore>, args: &Args<'_>) -> Res<Object> {
+    let function =
+        if this.task_factory.is_none() { "_create_task_here" } else { "_create_task_by_factory" };
+    let method = this.as_any().getattr(&*value::text(function)?)?;
+    let all: Vec<&Any> = args.positional.iter().chain(args.keywords).copied().collect();
+    method.call_names(&all, &*value::tuple(args.names)?)
+}
+
+fn add_callback(this: &Inst<LoopCore>, handle: &Any) -> Res<Object> {
+    if handle.getattr(&names()._cancelled)?.is_truthy()? {
+        return Ok(value::none());
+    }
+    let entry = match handle.as_exact::<Handle>() {
+        Some(handle) => Entry::Handle(handle.own()),
+        None => Entry::Foreign(handle.own()),
+    };
+    this.ready.borrow_mut().push(entry);
+    Ok(value::none())
+}
+
+fn write_to_self(this: &Inst<LoopCore>) -> Res<Object> {
+    this.notify();
+    Ok(value::none())
+}
+
+/// Finds out whether a derived class has a `call_soon` of its own.
+pub(super) fn note_overrides(this: &Inst<LoopCore>) -> Res<()> {
+    use crate::ffi::Native;
+    let ours = LoopCore::class().as_any().getattr(&names().call_soon)?;
+    let theirs = this.as_any().class().getattr(&names().call_soon)?;
+    this.overridden.set(!ours.is(&theirs));
+    Ok(())
+}
+
+pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
+    b.method(c"call_soon", call_soon, c"call_soon($self, callback, /, *args, context=None)\n--\n\nCall callback(*args) in the next turn of the loop. Returns a Handle.\n\nRaises RuntimeError if the loop is closed.")
+        .method(c"call_soon_threadsafe", call_soon_threadsafe, c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon(), from any thread: a sleeping loop is woken.")
+        .method(c"call_later", call_later, c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall callback(*args) after delay seconds, never earlier. Returns a TimerHandle.")
+        .method(c"call_at", call_at, c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall callback(*args) when time() reaches when, in seconds. Returns a TimerHandle.\n\nEqual times run in the order in which they were scheduled.")
+        .method0(c"time", time, c"time($self, /)\n--\n\nThe loop's time in seconds: time.monotonic().")
+        .method0(c"create_future", create_future, c"create_future($self, /)\n--\n\nA Future bound to this loop.")
+        .method(c"create_task", create_task, c"create_task($self, coro, /, **kwargs)\n--\n\nSchedule a coroutine. Returns a Task, or what the task factory makes.")
+        .method1(c"_add_callback", add_callback, c"_add_callback($self, handle, /)\n--\n\nPut a handle into the queue.")
+        .method0(c"_write_to_self", write_to_self, c"_write_to_self($self, /)\n--\n\nWake the loop if it sleeps.")
+}

@@ -1,0 +1,282 @@
+//! File descriptors: who wants to know when one is readable or writable.
+//!
+//! One registration per descriptor, level-triggered. An event is looked up when it is read from
+//! the kernel, before any callback runs: so a descriptor that is closed and reused in one batch
+//! cannot get another's event. What is found goes into the queue, and a handle that is cancelled
+//! before its turn does not run.
+
+use std::collections::HashMap;
+use std::os::fd::RawFd;
+
+use aioxide_driver::reactor::{Event, Interest};
+
+use super::{Entry, LoopCore};
+use crate::ffi::error::Kind;
+use crate::ffi::method::TypeBuilder;
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, Visit, context, value};
+use crate::ffi::module::names;
+use crate::handle::{self, Call, Handle};
+use super::run::WAKE_TOKEN;
+
+/// Who is told that a descriptor is ready.
+#[derive(Debug)]
+pub(crate) enum Watcher {
+    /// A callback of `add_reader` or `add_writer`.
+    Handle(Own<Handle>),
+}
+
+impl Watcher {
+    fn entry(&self) -> Entry {
+        match self {
+            Watcher::Handle(handle) => Entry::Handle(handle.clone()),
+        }
+    }
+
+    fn traverse(&self, visit: &mut Visit) {
+        match self {
+            Watcher::Handle(handle) => visit.through(handle),
+        }
+    }
+
+    /// Replaced or removed: a callback that is in the queue already must not run.
+    fn retire(self) -> Res<()> {
+        match self {
+            Watcher::Handle(handle) => {
+                handle.as_any().call_method0(&names().cancel)?;
+                handle::release(handle);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One descriptor.
+#[derive(Debug, Default)]
+struct Watch {
+    reader: Option<Watcher>,
+    writer: Option<Watcher>,
+}
+
+impl Watch {
+    fn interest(&self) -> Interest {
+        let mut interest = Interest::NONE;
+        if self.reader.is_some() {
+            interest |= Interest::READ;
+        }
+        if self.writer.is_some() {
+            interest |= Interest::WRITE;
+        }
+        interest
+    }
+
+    fn side(&mut self, side: Interest) -> &mut Option<Watcher> {
+        if side == Interest::READ { &mut self.reader } else { &mut self.writer }
+    }
+}
+
+/// Every watched descriptor.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    watches: HashMap<RawFd, Watch>,
+    /// Descriptors that belong to a transport: weak references to it.
+    owners: HashMap<RawFd, Object>,
+}
+
+impl Table {
+    pub(super) fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.watches.len()
+    }
+
+    pub(super) fn traverse(&self, visit: &mut Visit) {
+        for watch in self.watches.values() {
+            for watcher in [&watch.reader, &watch.writer].into_iter().flatten() {
+                watcher.traverse(visit);
+            }
+        }
+        self.owners.values().for_each(|owner| visit.object(owner));
+    }
+}
+
+impl Inst<LoopCore> {
+    /// Puts the watchers of what the kernel reports into the queue.
+    pub(super) fn queue_events(&self, events: &[Event]) {
+        let watchers = self.watchers.borrow();
+        let mut ready = self.ready.borrow_mut();
+        for event in events {
+            if event.token == WAKE_TOKEN {
+                continue;
+            }
+            let Ok(fd) = RawFd::try_from(event.token) else { continue };
+            let Some(watch) = watchers.watches.get(&fd) else { continue };
+            if event.readable && let Some(reader) = &watch.reader {
+                ready.push(reader.entry());
+            }
+            if event.writable && let Some(writer) = &watch.writer {
+                ready.push(writer.entry());
+            }
+        }
+    }
+
+    /// Watches one side of a descriptor; gives what watched it before.
+    ///
+    /// On an error nothing has changed.
+    pub(crate) fn watch(&self, fd: RawFd, side: Interest, watcher: Watcher) -> Res<Option<Watcher>> {
+        let reactor = &self.driver()?.reactor;
+        let mut table = self.watchers.borrow_mut();
+        let before = table.watches.get(&fd).map_or(Interest::NONE, Watch::interest);
+        let after = before | side;
+        if after != before {
+            let token = u64::try_from(fd).unwrap_or(WAKE_TOKEN);
+            let changed = if before.is_empty() {
+                // A descriptor that was closed and opened again while it was registered is gone
+                // from the kernel's list; one that was duplicated may still be in it.
+                reactor.add(fd, token, after).or_else(|error| match error.raw_os_error() {
+                    Some(EEXIST) => reactor.modify(fd, token, after),
+                    _ => Err(error),
+                })
+            } else {
+                reactor.modify(fd, token, after).or_else(|error| match error.raw_os_error() {
+                    Some(ENOENT) => reactor.add(fd, token, after),
+                    _ => Err(error),
+                })
+            };
+            changed.map_err(|error| Raised::os(&error))?;
+        }
+        Ok(table.watches.entry(fd).or_default().side(side).replace(watcher))
+    }
+
+    /// Stops watching one side; gives what watched it.
+    pub(crate) fn unwatch(&self, fd: RawFd, side: Interest) -> Option<Watcher> {
+        let mut table = self.watchers.borrow_mut();
+        let watch = table.watches.get_mut(&fd)?;
+        let removed = watch.side(side).take()?;
+        let left = watch.interest();
+        if left.is_empty() {
+            table.watches.remove(&fd);
+        }
+        if let Ok(driver) = self.driver() {
+            // A descriptor that was closed before it was removed is gone from the kernel's list.
+            let _ = if left.is_empty() {
+                driver.reactor.remove(fd)
+            } else {
+                driver.reactor.modify(fd, u64::try_from(fd).unwrap_or(WAKE_TOKEN), left)
+            };
+        }
+        Some(removed)
+    }
+
+    /// Notes that `fd` belongs to a transport, given by a weak reference.
+    pub(crate) fn set_owner(&self, fd: RawFd, transport: Object) {
+        let old = self.watchers.borrow_mut().owners.insert(fd, transport);
+        drop(old);
+    }
+
+    pub(crate) fn forget_owner(&self, fd: RawFd) {
+        let old = self.watchers.borrow_mut().owners.remove(&fd);
+        drop(old);
+    }
+
+    fn owner(&self, fd: RawFd) -> Res<Option<Object>> {
+        let reference = self.watchers.borrow().owners.get(&fd).cloned();
+        match reference {
+            Some(reference) => {
+                let transport = reference.call0()?;
+                Ok((!transport.is_none()).then_some(transport))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// asyncio's error for a descriptor that a live transport uses.
+    pub(crate) fn ensure_no_transport(&self, fd: RawFd, given: &Any) -> Res<()> {
+        let Some(transport) = self.owner(fd)? else { return Ok(()) };
+        let closing = transport.call_method0(&*value::text("is_closing")?)?.is_truthy()?;
+        if closing {
+            return Ok(());
+        }
+        Err(Raised::runtime(&format!(
+            "File descriptor {} is used by transport {}",
+            given.repr_lossy(),
+            transport.repr_lossy()
+        )))
+    }
+}
+
+const EEXIST: i32 = 17;
+const ENOENT: i32 = 2;
+
+/// The descriptor of an int or of an object with `fileno()`; asyncio's ValueError otherwise.
+pub(crate) fn descriptor(object: &Any) -> Res<RawFd> {
+    let number = if object.is_int() {
+        object.to_i64()
+    } else {
+        object.call_method0(&names().fileno).and_then(|number| number.to_i64())
+    };
+    let number = number.map_err(|raised| {
+        raised.discard();
+        Raised::new(Kind::Value, &format!("Invalid file object: {}", object.repr_lossy()))
+    })?;
+    match RawFd::try_from(number) {
+        Ok(fd) if fd >= 0 => Ok(fd),
+        _ => Err(Raised::new(Kind::Value, &format!("Invalid file descriptor: {number}"))),
+    }
+}
+
+fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -> Res<Object> {
+    let (&[file, callback, ref rest @ ..], true) = (args.positional, args.names.is_empty()) else {
+        return Err(Raised::type_error(&format!("{function}() takes a file, a callback and its arguments")));
+    };
+    let fd = descriptor(file)?;
+    this.ensure_no_transport(fd, file)?;
+    this.check_open()?;
+    let call = Call::new(callback.own(), rest, this.as_any().own(), context::copy_current()?)?;
+    let handle = Handle::create(call)?;
+    if this.is_debug() {
+        handle.capture_source()?;
+    }
+    let replaced = this.watch(fd, side, Watcher::Handle(handle))?;
+    replaced.map_or(Ok(()), Watcher::retire)?;
+    Ok(value::none())
+}
+
+fn remove(this: &Inst<LoopCore>, file: &Any, side: Interest) -> Res<Object> {
+    let fd = descriptor(file)?;
+    this.ensure_no_transport(fd, file)?;
+    if this.is_closed() {
+        return Ok(value::bool(false));
+    }
+    match this.unwatch(fd, side) {
+        Some(watcher) => {
+            watcher.retire()?;
+            Ok(value::bool(true))
+        }
+        None => Ok(value::bool(false)),
+    }
+}
+
+fn add_reader(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    add(this, &args, Interest::READ, "add_reader")
+}
+
+fn add_writer(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    add(this, &args, Interest::WRITE, "add_writer")
+}
+
+fn remove_reader(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
+    remove(this, file, Interest::READ)
+}
+
+fn remove_writer(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
+    remove(this, file, Interest::WRITE)
+}
+
+pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
+    b.method(c"add_reader", add_reader, c"add_reader($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd (an int or an object with fileno()) is readable.\n\nRaises PermissionError for regular files, RuntimeError if a transport uses the descriptor.")
+        .method(c"add_writer", add_writer, c"add_writer($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd is writable.")
+        .method1(c"remove_reader", remove_reader, c"remove_reader($self, fd, /)\n--\n\nStop watching fd for reading. True if it was watched.")
+        .method1(c"remove_writer", remove_writer, c"remove_writer($self, fd, /)\n--\n\nStop watching fd for writing. True if it was watched.")
+}

@@ -1,0 +1,119 @@
+//! Bytes-like objects: reading what Python gives us, filling what it lends us.
+
+use std::mem::MaybeUninit;
+
+use pyo3::ffi;
+
+use super::error::{Raised, Res};
+use super::object::{Any, Object};
+
+/// A bytes-like object's memory, held for as long as this lives.
+pub(crate) struct Buffer {
+    view: Box<ffi::Py_buffer>,
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffer").field("len", &self.len()).finish()
+    }
+}
+
+impl Buffer {
+    fn get(object: &Any, flags: std::ffi::c_int) -> Res<Buffer> {
+        let mut view = Box::new(ffi::Py_buffer::new());
+        // SAFETY: a live object; the view is released in `drop`.
+        Raised::check(unsafe {
+            ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *view, flags)
+        })?;
+        Ok(Buffer { view })
+    }
+
+    /// The object's bytes, to read; `TypeError` if it is not bytes-like.
+    pub(crate) fn readable(object: &Any) -> Res<Buffer> {
+        Buffer::get(object, ffi::PyBUF_SIMPLE)
+    }
+
+    /// The object's bytes, to write; `TypeError` or `BufferError` if that is not possible.
+    pub(crate) fn writable(object: &Any) -> Res<Buffer> {
+        Buffer::get(object, ffi::PyBUF_WRITABLE)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.view.len.cast_unsigned()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        if self.len() == 0 {
+            return &[];
+        }
+        // SAFETY: contiguous memory of `len` bytes, exported until the view is released. Python
+        // code may write to it, but only under the GIL, which we hold while we read.
+        unsafe { std::slice::from_raw_parts(self.view.buf.cast(), self.len()) }
+    }
+
+    /// The memory to be filled by a system call that is made with the GIL held.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        if self.len() == 0 || self.view.readonly != 0 {
+            return &mut [];
+        }
+        // SAFETY: as above, and the exporter granted PyBUF_WRITABLE.
+        unsafe { std::slice::from_raw_parts_mut(self.view.buf.cast(), self.len()) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: the view was filled by PyObject_GetBuffer and is released once.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.view) }
+    }
+}
+
+/// The bytes of a `bytes` object, without a view; `None` for everything else.
+#[inline]
+pub(crate) fn bytes_slice(object: &Any) -> Option<&[u8]> {
+    // SAFETY: bytes are immutable and their memory lives as long as they.
+    unsafe {
+        if ffi::PyBytes_Check(object.as_ptr()) == 0 {
+            return None;
+        }
+        let data = ffi::PyBytes_AS_STRING(object.as_ptr()).cast::<u8>();
+        let length = ffi::Py_SIZE(object.as_ptr()).cast_unsigned();
+        Some(std::slice::from_raw_parts(data, length))
+    }
+}
+
+/// A `bytes` of `length` that `fill` writes first and Python sees after.
+///
+/// `fill` says how many bytes it has written; the rest is cut off.
+pub(crate) fn new_bytes<E>(
+    length: usize,
+    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, E>,
+) -> Res<Result<Object, E>> {
+    // SAFETY: NULL data makes uninitialised memory of `length` bytes (and a terminator), which
+    // only `fill` sees; the size is cut to what was written before anybody else does.
+    unsafe {
+        let object =
+            Object::from_new(ffi::PyBytes_FromStringAndSize(std::ptr::null(), length.cast_signed()))?;
+        let data = ffi::PyBytes_AS_STRING(object.as_ptr()).cast_mut().cast::<MaybeUninit<u8>>();
+        let written = match fill(std::slice::from_raw_parts_mut(data, length)) {
+            Ok(written) => written.min(length),
+            Err(error) => return Ok(Err(error)),
+        };
+        if written == length {
+            return Ok(Ok(object));
+        }
+        if written == 0 {
+            drop(object);
+            return Object::from_new(ffi::PyBytes_FromStringAndSize(std::ptr::null(), 0)).map(Ok);
+        }
+        let mut ptr = object.into_ptr();
+        // `_PyBytes_Resize` sets the pointer to NULL when it fails.
+        let _ = resize_bytes(&raw mut ptr, written.cast_signed());
+        Object::from_new(ptr).map(Ok)
+    }
+}
+
+unsafe extern "C" {
+    #[link_name = "_PyBytes_Resize"]
+    fn resize_bytes(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+}

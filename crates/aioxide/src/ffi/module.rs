@@ -1,0 +1,250 @@
+//! What is looked up once, at import: interned names, asyncio's classes and functions.
+
+use std::cell::UnsafeCell;
+
+use pyo3::ffi;
+
+use super::error::Res;
+use super::object::{Any, Object};
+use super::value;
+
+/// A value set once at import, read ever after.
+pub(crate) struct Global<T>(UnsafeCell<Option<T>>);
+
+// SAFETY: written at import under the import lock and the GIL, then only read under the GIL.
+unsafe impl<T> Sync for Global<T> {}
+
+impl<T> std::fmt::Debug for Global<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Global")
+    }
+}
+
+impl<T> Global<T> {
+    pub(crate) const fn new() -> Self {
+        Global(UnsafeCell::new(None))
+    }
+
+    /// Sets the value; a second call keeps the first value, so that borrowed ones stay good.
+    pub(crate) fn set(&self, value: T) {
+        // SAFETY: no reference exists while the value is absent.
+        unsafe {
+            if (*self.0.get()).is_none() {
+                *self.0.get() = Some(value);
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn try_get(&'static self) -> Option<&'static T> {
+        // SAFETY: never written again once it is there.
+        unsafe { (*self.0.get()).as_ref() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&'static self) -> &'static T {
+        match self.try_get() {
+            Some(value) => value,
+            None => panic!("used before the module was imported"),
+        }
+    }
+}
+
+/// Imports a module.
+pub(crate) fn import(name: &str) -> Res<Object> {
+    let name = value::text(name)?;
+    // SAFETY: a live str; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyImport_Import(name.as_ptr())) }
+}
+
+macro_rules! names {
+    ($($name:ident),* $(,)?) => {
+        /// Interned attribute and method names.
+        #[derive(Debug)]
+        #[allow(non_snake_case, reason = "they are Python's names")]
+        pub(crate) struct Names { $(pub(crate) $name: Object,)* }
+
+        impl Names {
+            fn make() -> Res<Names> {
+                Ok(Names {
+                    $($name: {
+                        const TEXT: &std::ffi::CStr =
+                            match std::ffi::CStr::from_bytes_with_nul(
+                                concat!(stringify!($name), "\0").as_bytes(),
+                            ) {
+                                Ok(text) => text,
+                                Err(_) => panic!("a name with a NUL"),
+                            };
+                        value::interned(TEXT)?
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+names! {
+    _asyncio_future_blocking, _callback, _exception, _log_destroy_pending, _loop, _run,
+    _source_traceback, _when, _cancelled, add_done_callback, call_at, call_exception_handler,
+    call_soon, cancel, cancelled, close, context, create_future, create_task, done, exception,
+    future, get_coro, get_debug, get_loop, handle, is_closed, is_running, message, msg, name,
+    remove_done_callback, result, send, slow_callback_duration, source_traceback, task, throw,
+    time, value, __qualname__, __name__, __self__, write, fileno, _report_slow, data_received,
+    buffer_updated, get_buffer, eof_received, connection_lost, connection_made, pause_writing,
+    resume_writing, shutdown, sock, eager_start, data, get_name, with_traceback,
+}
+
+/// Objects of asyncio and the standard library that our code calls or derives from.
+#[derive(Debug)]
+pub(crate) struct Imports {
+    pub(crate) future_base: Object,
+    pub(crate) task_base: Object,
+    pub(crate) handle_base: Object,
+    pub(crate) timer_handle_base: Object,
+    pub(crate) abstract_event_loop: Object,
+    pub(crate) base_event_loop: Object,
+    pub(crate) buffered_protocol: Object,
+    pub(crate) transport_base: Object,
+    pub(crate) cancelled_error: Object,
+    pub(crate) invalid_state_error: Object,
+    pub(crate) future_repr: Object,
+    pub(crate) task_repr: Object,
+    pub(crate) task_get_stack: Object,
+    pub(crate) task_print_stack: Object,
+    pub(crate) extract_stack: Object,
+    pub(crate) current_frame: Object,
+    pub(crate) format_callback_source: Object,
+    pub(crate) iscoroutine: Object,
+    pub(crate) get_event_loop: Object,
+    pub(crate) get_running_loop: Object,
+    pub(crate) enter_task: Object,
+    pub(crate) leave_task: Object,
+    pub(crate) register_task: Object,
+    pub(crate) unregister_task: Object,
+    /// 3.12 and later.
+    pub(crate) swap_current_task: Option<Object>,
+    /// Up to 3.13: `{loop: task}`.
+    pub(crate) current_tasks: Option<Object>,
+    /// 3.14 and later.
+    pub(crate) add_to_awaited_by: Option<Object>,
+    /// 3.14 and later.
+    pub(crate) discard_from_awaited_by: Option<Object>,
+    /// The tuple `("context",)`.
+    pub(crate) context_names: Object,
+    /// The tuple `("msg",)`.
+    pub(crate) msg_names: Object,
+    /// `(major, minor)` of the running Python.
+    pub(crate) version: (u8, u8),
+}
+
+fn member(module: &Any, name: &str) -> Res<Object> {
+    module.getattr(&*value::text(name)?)
+}
+
+fn optional(module: &Any, name: &str) -> Res<Option<Object>> {
+    module.getattr_opt(&*value::text(name)?)
+}
+
+impl Imports {
+    fn make() -> Res<Imports> {
+        let c_asyncio = import("_asyncio")?;
+        let base_futures = import("asyncio.base_futures")?;
+        let base_tasks = import("asyncio.base_tasks")?;
+        let events = import("asyncio.events")?;
+        let exceptions = import("asyncio.exceptions")?;
+        let format_helpers = import("asyncio.format_helpers")?;
+        let protocols = import("asyncio.protocols")?;
+        let transports = import("asyncio.transports")?;
+        let names = names();
+        Ok(Imports {
+            future_base: member(&c_asyncio, "Future")?,
+            task_base: member(&c_asyncio, "Task")?,
+            handle_base: member(&events, "Handle")?,
+            timer_handle_base: member(&events, "TimerHandle")?,
+            abstract_event_loop: member(&events, "AbstractEventLoop")?,
+            base_event_loop: member(&*import("asyncio.base_events")?, "BaseEventLoop")?,
+            buffered_protocol: member(&protocols, "BufferedProtocol")?,
+            transport_base: member(&transports, "Transport")?,
+            cancelled_error: member(&exceptions, "CancelledError")?,
+            invalid_state_error: member(&exceptions, "InvalidStateError")?,
+            future_repr: member(&base_futures, "_future_repr")?,
+            task_repr: member(&base_tasks, "_task_repr")?,
+            task_get_stack: member(&base_tasks, "_task_get_stack")?,
+            task_print_stack: member(&base_tasks, "_task_print_stack")?,
+            extract_stack: member(&format_helpers, "extract_stack")?,
+            current_frame: member(&*import("sys")?, "_getframe")?,
+            format_callback_source: member(&format_helpers, "_format_callback_source")?,
+            iscoroutine: member(&*import("asyncio.coroutines")?, "iscoroutine")?,
+            get_event_loop: member(&events, "get_event_loop")?,
+            get_running_loop: member(&c_asyncio, "_get_running_loop")?,
+            enter_task: member(&c_asyncio, "_enter_task")?,
+            leave_task: member(&c_asyncio, "_leave_task")?,
+            register_task: member(&c_asyncio, "_register_task")?,
+            unregister_task: member(&c_asyncio, "_unregister_task")?,
+            swap_current_task: optional(&c_asyncio, "_swap_current_task")?,
+            current_tasks: optional(&c_asyncio, "_current_tasks")?,
+            add_to_awaited_by: optional(&c_asyncio, "future_add_to_awaited_by")?,
+            discard_from_awaited_by: optional(&c_asyncio, "future_discard_from_awaited_by")?,
+            context_names: value::tuple(&[&names.context])?,
+            msg_names: value::tuple(&[&names.msg])?,
+            version: python_version(),
+        })
+    }
+}
+
+fn python_version() -> (u8, u8) {
+    // SAFETY: a static, terminated string such as "3.13.0 (main, ...".
+    let text = unsafe { std::ffi::CStr::from_ptr(ffi::Py_GetVersion()) }.to_string_lossy();
+    let mut parts = text.split(|c: char| !c.is_ascii_digit());
+    let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    (number(), number())
+}
+
+static NAMES: Global<Names> = Global::new();
+static IMPORTS: Global<Imports> = Global::new();
+
+#[inline(always)]
+pub(crate) fn names() -> &'static Names {
+    NAMES.get()
+}
+
+#[inline(always)]
+pub(crate) fn imports() -> &'static Imports {
+    IMPORTS.get()
+}
+
+/// A type that a `class` statement made, for `native_type` to compare with.
+pub(super) fn python_made_type() -> Option<&'static Any> {
+    IMPORTS.try_get().map(|imports| &*imports.handle_base)
+}
+
+/// Looks everything up. The first step of the import.
+pub(crate) fn initialise() -> Res<()> {
+    NAMES.set(Names::make()?);
+    IMPORTS.set(Imports::make()?);
+    Ok(())
+}
+
+/// A module that is being filled.
+#[derive(Debug)]
+pub(crate) struct Module(Object);
+
+impl Module {
+    pub(crate) fn add(&self, name: &str, object: &Any) -> Res<()> {
+        self.0.setattr(&*value::text(name)?, object)
+    }
+}
+
+/// Fills PyO3's module object through `fill`, and hands its errors back to PyO3.
+pub(crate) fn fill(
+    module: &pyo3::Bound<'_, pyo3::types::PyModule>,
+    fill: impl FnOnce(&Module) -> Res<()>,
+) -> pyo3::PyResult<()> {
+    use pyo3::prelude::*;
+    // SAFETY: the bound module is alive during the call.
+    let object = unsafe { Any::from_ptr(module.as_ptr()) }.own();
+    fill(&Module(object)).map_err(|raised| {
+        let _ = raised;
+        PyErr::fetch(module.py())
+    })
+}

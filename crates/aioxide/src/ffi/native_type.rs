@@ -1,0 +1,523 @@
+//! A native type is a Rust state placed behind a Python base class.
+//!
+//! `PyType_FromSpecWithBases` makes the type with the base read at import; the state lies at the
+//! base's `__basicsize__`, rounded up to its alignment, so that nothing here depends on how a
+//! Python version lays out `_asyncio.Future`. The base's own fields stay zero: everything that
+//! reads them is overridden (a test walks `dir(base)`), except where `task_mirror` fills them.
+//!
+//! Two kinds of base differ in one point. A base written in C (`_asyncio.Future`) has traverse
+//! and clear functions that know its fields and its instance dict: we call them. A base written
+//! in Python (`asyncio.Handle`) has CPython's generic ones, which start from the object's class
+//! and would come straight back to us: we visit the class ourselves, and its `__slots__` stay
+//! empty.
+//!
+//! An exact instance that dies goes to the free list with its state dropped and is revived by
+//! `PyObject_Init`. One whose finalizer has run is really freed, since CPython would not
+//! finalize it again.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use pyo3::ffi;
+
+use super::error::{Raised, Res, guard, guard_void};
+use super::freelist::FreeList;
+use super::method::TypeBuilder;
+use super::object::{Any, Object};
+
+/// The state of a native type. Every field is a cell: methods get `&self`.
+pub(crate) trait Native: Sized + 'static {
+    /// Full name, `aioxide.Something`.
+    const NAME: &'static CStr;
+    /// Whether Python classes may derive from it.
+    const SUBCLASSABLE: bool = true;
+    /// Whether new instances are known to the garbage collector from the start.
+    const TRACKED: bool = true;
+
+    /// Whether the class has a `__del__`.
+    const FINALIZER: bool = false;
+
+    /// The class object behind this state.
+    fn class() -> &'static Class<Self>;
+    /// The state of an instance that `__new__` made and `__init__` has not seen.
+    fn empty() -> Self;
+    /// Shows the collector every reference the state holds.
+    fn traverse(&self, visit: &mut Visit);
+    /// Drops every reference that can be part of a cycle.
+    fn clear(&self);
+    /// Whether `finalize` has something to do: asked before each death.
+    fn wants_finalize(&self) -> bool {
+        false
+    }
+    /// Python's `__del__`: the object is alive, and may be kept alive.
+    fn finalize(_this: &Inst<Self>) {}
+    /// The object is about to be freed for sure; must not run Python code that can reach it.
+    fn on_dealloc(_this: &Inst<Self>) {}
+}
+
+/// The class object of a native type, made once at import.
+pub(crate) struct Class<T> {
+    ptype: Cell<*mut ffi::PyTypeObject>,
+    offset: Cell<usize>,
+    base_traverse: Cell<Option<ffi::traverseproc>>,
+    base_clear: Cell<Option<ffi::inquiry>>,
+    free: FreeList,
+    live: Cell<isize>,
+    state: PhantomData<T>,
+}
+
+// SAFETY: written once at import and then only read, or touched under the GIL.
+unsafe impl<T> Sync for Class<T> {}
+
+impl<T: Native> fmt::Debug for Class<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Class").field(&T::NAME).finish()
+    }
+}
+
+impl<T: Native> Class<T> {
+    /// A class that keeps up to `pool` dead instances for reuse.
+    pub(crate) const fn new(pool: usize) -> Self {
+        Class {
+            ptype: Cell::new(std::ptr::null_mut()),
+            offset: Cell::new(0),
+            base_traverse: Cell::new(None),
+            base_clear: Cell::new(None),
+            free: FreeList::new(pool),
+            live: Cell::new(0),
+            state: PhantomData,
+        }
+    }
+
+    /// The class as a Python object.
+    #[inline(always)]
+    pub(crate) fn as_any(&self) -> &'static Any {
+        debug_assert!(!self.ptype.get().is_null());
+        // SAFETY: made at import and never freed.
+        unsafe { Any::from_ptr(self.ptype.get().cast()) }
+    }
+
+    /// How many instances are alive (leak tests count them).
+    pub(crate) fn live(&self) -> isize {
+        self.live.get()
+    }
+
+    /// A new instance of exactly this class, without `__init__`.
+    #[inline]
+    pub(crate) fn create(&self, state: T) -> Res<Own<T>> {
+        let ptype = self.ptype.get();
+        let object = match self.free.pop() {
+            Some(object) => {
+                // SAFETY: a dead, untracked object of this very type; PyObject_Init gives it a
+                // count of one and counts the type.
+                unsafe {
+                    ffi::PyObject_Init(object, ptype);
+                    self.place(object, state);
+                    if T::TRACKED {
+                        ffi::PyObject_GC_Track(object.cast());
+                    }
+                }
+                object
+            }
+            None => self.allocate(ptype, state)?,
+        };
+        // SAFETY: a new reference to an instance with its state in place.
+        Ok(unsafe { Own::from_object(Object::from_owned(object)) })
+    }
+
+    #[cold]
+    fn allocate(&self, ptype: *mut ffi::PyTypeObject, state: T) -> Res<*mut ffi::PyObject> {
+        // SAFETY: PyType_GenericAlloc gives zeroed memory, large enough for the state by the
+        // spec's basicsize, and tracks it; no collection can happen before the state is in place.
+        unsafe {
+            let object = ffi::PyType_GenericAlloc(ptype, 0);
+            if object.is_null() {
+                return Err(Raised::set());
+            }
+            self.place(object, state);
+            if !T::TRACKED {
+                ffi::PyObject_GC_UnTrack(object.cast());
+            }
+            Ok(object)
+        }
+    }
+
+    /// # Safety
+    /// `object` is an instance of this class whose state is not initialised.
+    #[inline(always)]
+    unsafe fn place(&self, object: *mut ffi::PyObject, state: T) {
+        self.live.set(self.live.get() + 1);
+        // SAFETY: the state lies at the offset, aligned, inside the allocation.
+        unsafe { object.byte_add(self.offset.get()).cast::<T>().write(state) }
+    }
+
+    /// Makes the class. `configure` adds methods, getters and slots.
+    pub(crate) fn build(
+        &'static self,
+        base: &Any,
+        configure: impl FnOnce(TypeBuilder<T>) -> TypeBuilder<T>,
+    ) -> Res<&'static Any> {
+        let base_type = base.as_ptr().cast::<ffi::PyTypeObject>();
+        // SAFETY: `base` is a type object that asyncio keeps alive; its fields are only read.
+        let (base_size, base_traverse, base_clear, is_c) = unsafe {
+            (
+                (*base_type).tp_basicsize.cast_unsigned(),
+                (*base_type).tp_traverse,
+                (*base_type).tp_clear,
+                is_c_type(base_type),
+            )
+        };
+        let offset = base_size.next_multiple_of(align_of::<T>());
+        self.offset.set(offset);
+        if is_c {
+            self.base_traverse.set(base_traverse);
+            self.base_clear.set(base_clear);
+        }
+        let mut builder = configure(TypeBuilder::new());
+        builder.slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void);
+        builder.slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void);
+        builder.slot(ffi::Py_tp_clear, clear::<T> as *mut c_void);
+        if T::FINALIZER {
+            builder.slot(ffi::Py_tp_finalize, finalize::<T> as *mut c_void);
+        }
+        if builder.constructible {
+            builder.slot(ffi::Py_tp_new, new::<T> as *mut c_void);
+        }
+        let mut flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC;
+        if T::SUBCLASSABLE {
+            flags |= ffi::Py_TPFLAGS_BASETYPE;
+        }
+        if !builder.constructible {
+            flags |= ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+        }
+        let size = offset + size_of::<T>();
+        let iternext = builder.hidden_iternext;
+        let slots = builder.finish();
+        let mut spec = ffi::PyType_Spec {
+            name: T::NAME.as_ptr(),
+            basicsize: c_int::try_from(size).unwrap_or(c_int::MAX),
+            itemsize: 0,
+            flags: c_uint::try_from(flags).unwrap_or(0),
+            slots,
+        };
+        let bases = super::value::tuple(&[base])?;
+        // SAFETY: a complete spec with leaked, terminated tables; bases a tuple of one type.
+        let class = unsafe {
+            Object::from_new(ffi::PyType_FromSpecWithBases(&raw mut spec, bases.as_ptr()))?
+        };
+        let ptype = class.into_ptr().cast::<ffi::PyTypeObject>();
+        if let Some(iternext) = iternext {
+            // SAFETY: a type nobody has seen yet. See `TypeBuilder::hidden_iternext`.
+            unsafe { (*ptype).tp_iternext = Some(iternext) };
+        }
+        self.ptype.set(ptype);
+        Ok(self.as_any())
+    }
+}
+
+/// The class `object`, for types that need no base.
+pub(crate) fn object_class() -> &'static Any {
+    // SAFETY: a static type.
+    unsafe { Any::from_ptr((&raw mut ffi::PyBaseObject_Type).cast()) }
+}
+
+/// Whether the type is implemented in C, so that its traverse and clear may be called.
+///
+/// # Safety
+/// `ptype` is a type object.
+unsafe fn is_c_type(ptype: *mut ffi::PyTypeObject) -> bool {
+    // A class statement's type has the generic deallocator, like any other made that way: so
+    // compare with one that surely was.
+    // SAFETY: reads the fields of two live types.
+    unsafe {
+        let Some(python_made) = super::module::python_made_type() else { return false };
+        let python_made = python_made.as_ptr().cast::<ffi::PyTypeObject>();
+        (*ptype).tp_dealloc.map(|f| f as usize) != (*python_made).tp_dealloc.map(|f| f as usize)
+            && (*ptype).tp_traverse.is_some()
+    }
+}
+
+/// An instance of the native type `T` or of a class derived from it.
+#[repr(transparent)]
+pub(crate) struct Inst<T> {
+    object: Any,
+    state: PhantomData<T>,
+}
+
+impl<T: Native> fmt::Debug for Inst<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} at {:p}>", T::NAME.to_string_lossy(), self.object.as_ptr())
+    }
+}
+
+impl<T: Native> Inst<T> {
+    /// # Safety
+    /// `ptr` is a live instance of `T`'s class for `'a`.
+    #[inline(always)]
+    pub(super) unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Inst<T> {
+        // SAFETY: transparent over `Any`.
+        unsafe { &*ptr.cast::<Inst<T>>() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_any(&self) -> &Any {
+        &self.object
+    }
+
+    #[inline(always)]
+    pub(crate) fn own(&self) -> Own<T> {
+        // SAFETY: the same object, with a reference of its own.
+        unsafe { Own::from_object(self.object.own()) }
+    }
+
+    /// Whether the class is exactly `T`'s, not one derived from it.
+    #[inline(always)]
+    pub(crate) fn is_exact(&self) -> bool {
+        self.object.type_is(T::class().as_any())
+    }
+
+    /// Makes the object known to the garbage collector, if it is not yet.
+    pub(crate) fn track(&self) {
+        // SAFETY: a live object of a collected type with its state in place.
+        unsafe {
+            if ffi::PyObject_GC_IsTracked(self.object.as_ptr()) == 0 {
+                ffi::PyObject_GC_Track(self.object.as_ptr().cast());
+            }
+        }
+    }
+}
+
+impl<T: Native> Deref for Inst<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the state lies at the class's offset from `tp_new`/`create` to `tp_dealloc`.
+        unsafe { &*self.object.as_ptr().byte_add(T::class().offset.get()).cast::<T>() }
+    }
+}
+
+/// One counted reference to a native object.
+#[repr(transparent)]
+pub(crate) struct Own<T: Native> {
+    object: Object,
+    state: PhantomData<T>,
+}
+
+impl<T: Native> Own<T> {
+    /// # Safety
+    /// `object` is an instance of `T`'s class.
+    #[inline(always)]
+    pub(super) unsafe fn from_object(object: Object) -> Own<T> {
+        Own { object, state: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn into_object(self) -> Object {
+        self.object
+    }
+}
+
+impl<T: Native> fmt::Debug for Own<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<T: Native> Clone for Own<T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        Own { object: self.object.clone(), state: PhantomData }
+    }
+}
+
+impl<T: Native> Deref for Own<T> {
+    type Target = Inst<T>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Inst<T> {
+        // SAFETY: an instance of `T` by construction, alive as long as we own it.
+        unsafe { Inst::from_ptr(self.object.as_ptr()) }
+    }
+}
+
+impl Any {
+    /// The object as an exact `T`; `None` for derived classes, which may override things.
+    #[inline(always)]
+    pub(crate) fn as_exact<T: Native>(&self) -> Option<&Inst<T>> {
+        if self.type_is(T::class().as_any()) {
+            // SAFETY: the class was just checked.
+            Some(unsafe { Inst::from_ptr(self.as_ptr()) })
+        } else {
+            None
+        }
+    }
+
+    /// The object as a `T` or a class derived from it.
+    #[inline(always)]
+    pub(crate) fn downcast<T: Native>(&self) -> Option<&Inst<T>> {
+        if self.as_exact::<T>().is_some() || self.is_subtype_of(T::class().as_any()) {
+            // SAFETY: the class was just checked.
+            Some(unsafe { Inst::from_ptr(self.as_ptr()) })
+        } else {
+            None
+        }
+    }
+}
+
+/// The garbage collector's visitor.
+pub(crate) struct Visit {
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+    result: c_int,
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit").field("result", &self.result).finish_non_exhaustive()
+    }
+}
+
+impl Visit {
+    /// Shows one reference that the object being traversed owns.
+    pub(crate) fn object(&mut self, object: &Any) {
+        if self.result == 0 {
+            // SAFETY: a live object and the collector's own function and argument.
+            self.result = unsafe { (self.visit)(object.as_ptr(), self.arg) };
+        }
+    }
+
+    pub(crate) fn native<T: Native>(&mut self, object: &Own<T>) {
+        self.object(object.as_any());
+    }
+
+    /// Shows what an untracked object holds, as if it were ours: right where we hold the only
+    /// reference to it.
+    pub(crate) fn through<T: Native>(&mut self, object: &Own<T>) {
+        if object.as_any().refcount() == 1 && object.is_exact() && !T::TRACKED {
+            let state: &T = object;
+            state.traverse(self);
+        } else {
+            self.object(object.as_any());
+        }
+    }
+}
+
+unsafe extern "C" fn new<T: Native>(
+    ptype: *mut ffi::PyTypeObject,
+    _args: *mut ffi::PyObject,
+    _kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(std::ptr::null_mut(), || {
+        let class = T::class();
+        if std::ptr::eq(ptype, class.ptype.get()) {
+            return Ok(class.create(T::empty())?.into_object().into_ptr());
+        }
+        // SAFETY: `ptype` derives from our class; its tp_alloc gives zeroed memory of its size,
+        // and nothing can collect before the state is in place.
+        unsafe {
+            let Some(alloc) = (*ptype).tp_alloc else {
+                return Err(Raised::type_error("class without an allocator"));
+            };
+            let object = alloc(ptype, 0);
+            if object.is_null() {
+                return Err(Raised::set());
+            }
+            class.place(object, T::empty());
+            Ok(object)
+        }
+    })
+}
+
+unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
+    let class = T::class();
+    // SAFETY: CPython calls this once, with the count at zero and the state in place.
+    unsafe {
+        let inst = Inst::<T>::from_ptr(object);
+        let exact = inst.is_exact();
+        // For a derived class CPython's own deallocator has called the finalizer already.
+        if exact
+            && inst.wants_finalize()
+            && ffi::PyObject_GC_IsFinalized(object) == 0
+            && ffi::PyObject_CallFinalizerFromDealloc(object) < 0
+        {
+            return;
+        }
+        if ffi::PyObject_GC_IsTracked(object) != 0 {
+            ffi::PyObject_GC_UnTrack(object.cast());
+        }
+        guard_void(|| T::on_dealloc(inst));
+        if (*ffi::Py_TYPE(object)).tp_weaklistoffset != 0 {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        if let Some(clear) = class.base_clear.get() {
+            clear(object);
+        }
+        let state = object.byte_add(class.offset.get()).cast::<T>().read();
+        class.live.set(class.live.get() - 1);
+        guard_void(|| drop(state));
+        let ptype = ffi::Py_TYPE(object);
+        let kept =
+            exact && ffi::PyObject_GC_IsFinalized(object) == 0 && class.free.push(object);
+        if !kept {
+            match (*ptype).tp_free {
+                Some(free) => free(object.cast()),
+                None => ffi::PyObject_GC_Del(object.cast()),
+            }
+        }
+        ffi::Py_DECREF(ptype.cast());
+    }
+}
+
+unsafe extern "C" fn traverse<T: Native>(
+    object: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    let class = T::class();
+    // SAFETY: the collector calls with a live object; nothing here runs Python or allocates.
+    unsafe {
+        let result = match class.base_traverse.get() {
+            Some(base) => base(object, visit, arg),
+            None => visit(ffi::Py_TYPE(object).cast(), arg),
+        };
+        if result != 0 {
+            return result;
+        }
+        let mut visit = Visit { visit, arg, result: 0 };
+        Inst::<T>::from_ptr(object).traverse(&mut visit);
+        visit.result
+    }
+}
+
+unsafe extern "C" fn clear<T: Native>(object: *mut ffi::PyObject) -> c_int {
+    // SAFETY: the collector calls with a live object.
+    unsafe {
+        if let Some(base) = T::class().base_clear.get() {
+            base(object);
+        }
+        let inst = Inst::<T>::from_ptr(object);
+        guard_void(|| inst.clear());
+    }
+    0
+}
+
+unsafe extern "C" fn finalize<T: Native>(object: *mut ffi::PyObject) {
+    // SAFETY: CPython calls with a live object. A finalizer must leave the thread's exception
+    // as it found it.
+    unsafe {
+        let inst = Inst::<T>::from_ptr(object);
+        if !inst.wants_finalize() {
+            return;
+        }
+        let pending =
+            (!ffi::PyErr_Occurred().is_null()).then(super::compat::get_raised_exception);
+        guard_void(|| T::finalize(inst));
+        if let Some(pending) = pending {
+            super::compat::set_raised_exception(pending);
+        }
+    }
+}

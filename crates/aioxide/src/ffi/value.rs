@@ -1,0 +1,284 @@
+//! Making and reading Python's plain values: None, bool, int, float, str, tuple, list, dict.
+
+use std::ffi::CStr;
+
+use pyo3::ffi;
+
+use super::error::{Raised, Res};
+use super::object::{Any, Object};
+
+#[inline(always)]
+pub(crate) fn none() -> Object {
+    // SAFETY: None is alive for ever.
+    unsafe { Any::from_ptr(ffi::Py_None()).own() }
+}
+
+#[inline(always)]
+pub(crate) fn none_ref() -> &'static Any {
+    // SAFETY: None is alive for ever.
+    unsafe { Any::from_ptr(ffi::Py_None()) }
+}
+
+#[inline(always)]
+pub(crate) fn bool(value: bool) -> Object {
+    // SAFETY: True and False are alive for ever.
+    unsafe { Any::from_ptr(if value { ffi::Py_True() } else { ffi::Py_False() }).own() }
+}
+
+pub(crate) fn not_implemented() -> Object {
+    // SAFETY: alive for ever.
+    unsafe { Any::from_ptr(ffi::Py_NotImplemented()).own() }
+}
+
+pub(crate) fn float(value: f64) -> Res<Object> {
+    // SAFETY: a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyFloat_FromDouble(value)) }
+}
+
+pub(crate) fn int(value: i64) -> Res<Object> {
+    // SAFETY: a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyLong_FromLongLong(value)) }
+}
+
+pub(crate) fn uint(value: u64) -> Res<Object> {
+    // SAFETY: a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyLong_FromUnsignedLongLong(value)) }
+}
+
+pub(crate) fn text(value: &str) -> Res<Object> {
+    // SAFETY: pointer and length of valid UTF-8, which CPython copies.
+    unsafe {
+        Object::from_new(ffi::PyUnicode_FromStringAndSize(
+            value.as_ptr().cast(),
+            value.len().cast_signed(),
+        ))
+    }
+}
+
+pub(crate) fn bytes(value: &[u8]) -> Res<Object> {
+    // SAFETY: pointer and length, copied.
+    unsafe {
+        Object::from_new(ffi::PyBytes_FromStringAndSize(
+            value.as_ptr().cast(),
+            value.len().cast_signed(),
+        ))
+    }
+}
+
+pub(crate) fn interned(name: &CStr) -> Res<Object> {
+    // SAFETY: a terminated string, copied.
+    unsafe { Object::from_new(ffi::PyUnicode_InternFromString(name.as_ptr())) }
+}
+
+pub(crate) fn tuple(items: &[&Any]) -> Res<Object> {
+    // SAFETY: each slot is filled with a reference of its own before anybody sees the tuple.
+    unsafe {
+        let tuple = Object::from_new(ffi::PyTuple_New(items.len().cast_signed()))?;
+        for (index, item) in (0..).zip(items) {
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index, item.own().into_ptr());
+        }
+        Ok(tuple)
+    }
+}
+
+pub(crate) fn list(items: &[Object]) -> Res<Object> {
+    // SAFETY: as in `tuple`.
+    unsafe {
+        let list = Object::from_new(ffi::PyList_New(items.len().cast_signed()))?;
+        for (index, item) in (0..).zip(items) {
+            ffi::PyList_SET_ITEM(list.as_ptr(), index, item.own().into_ptr());
+        }
+        Ok(list)
+    }
+}
+
+pub(crate) fn dict() -> Res<Object> {
+    // SAFETY: a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyDict_New()) }
+}
+
+impl Any {
+    /// A tuple's items, borrowed for as long as the tuple is; empty for anything else.
+    pub(crate) fn tuple_items(&self) -> &[&Any] {
+        // SAFETY: a tuple's items are immutable and never NULL once it is visible, and `&Any`
+        // has the layout of a non-NULL PyObject pointer.
+        unsafe {
+            if ffi::PyTuple_Check(self.as_ptr()) == 0 {
+                return &[];
+            }
+            let tuple = self.as_ptr().cast::<ffi::PyTupleObject>();
+            let length = ffi::PyTuple_GET_SIZE(self.as_ptr()).cast_unsigned();
+            std::slice::from_raw_parts((&raw const (*tuple).ob_item).cast::<&Any>(), length)
+        }
+    }
+
+    /// A list's items, each with a reference of its own.
+    pub(crate) fn list_items(&self) -> Vec<Object> {
+        // SAFETY: indices below the size; nothing runs between reading and owning.
+        unsafe {
+            if ffi::PyList_Check(self.as_ptr()) == 0 {
+                return Vec::new();
+            }
+            (0..ffi::PyList_GET_SIZE(self.as_ptr()))
+                .map(|index| Any::from_ptr(ffi::PyList_GET_ITEM(self.as_ptr(), index)).own())
+                .collect()
+        }
+    }
+
+    pub(crate) fn is_tuple(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyTuple_Check(self.as_ptr()) != 0 }
+    }
+
+    pub(crate) fn dict_get(&self, key: &Any) -> Res<Option<Object>> {
+        // SAFETY: called on dicts; a borrowed reference comes back, owned before anything runs.
+        unsafe {
+            let found = ffi::PyDict_GetItemWithError(self.as_ptr(), key.as_ptr());
+            if !found.is_null() {
+                return Ok(Some(Any::from_ptr(found).own()));
+            }
+            if ffi::PyErr_Occurred().is_null() { Ok(None) } else { Err(Raised::set()) }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn dict_set(&self, key: &Any, value: &Any) -> Res<()> {
+        // SAFETY: CPython refuses what is no dict.
+        Raised::check(unsafe {
+            ffi::PyDict_SetItem(self.as_ptr(), key.as_ptr(), value.as_ptr())
+        })
+    }
+
+    /// Deletes the key if it is there.
+    pub(crate) fn dict_discard(&self, key: &Any) -> Res<()> {
+        // SAFETY: CPython refuses what is no dict.
+        let status = unsafe { ffi::PyDict_DelItem(self.as_ptr(), key.as_ptr()) };
+        if status == 0 {
+            return Ok(());
+        }
+        let raised = Raised::set();
+        // SAFETY: KeyError lives for ever.
+        if raised.matches(unsafe { Any::from_ptr(ffi::PyExc_KeyError) }) {
+            raised.discard();
+            return Ok(());
+        }
+        Err(raised)
+    }
+
+    pub(crate) fn dict_items(&self) -> Vec<(Object, Object)> {
+        let mut items = Vec::new();
+        let (mut position, mut key, mut value) =
+            (0, std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: called on dicts; nothing runs between the steps of the walk.
+        unsafe {
+            if ffi::PyDict_Check(self.as_ptr()) == 0 {
+                return items;
+            }
+            while ffi::PyDict_Next(self.as_ptr(), &raw mut position, &raw mut key, &raw mut value)
+                != 0
+            {
+                items.push((Any::from_ptr(key).own(), Any::from_ptr(value).own()));
+            }
+        }
+        items
+    }
+
+    /// The value of an exact `float` or `int`; `None` for every other object.
+    #[inline]
+    pub(crate) fn exact_number(&self) -> Option<f64> {
+        // SAFETY: types are checked before the reads.
+        unsafe {
+            if ffi::PyFloat_CheckExact(self.as_ptr()) != 0 {
+                return Some(ffi::PyFloat_AS_DOUBLE(self.as_ptr()));
+            }
+            if ffi::PyLong_CheckExact(self.as_ptr()) != 0 {
+                let value = ffi::PyLong_AsDouble(self.as_ptr());
+                if value == -1.0 && !ffi::PyErr_Occurred().is_null() {
+                    ffi::PyErr_Clear();
+                    return None;
+                }
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn is_exact_float(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyFloat_CheckExact(self.as_ptr()) != 0 }
+    }
+
+    /// `float(self)`.
+    pub(crate) fn to_f64(&self) -> Res<f64> {
+        // SAFETY: -1.0 is an error only if an exception is set.
+        unsafe {
+            let value = ffi::PyFloat_AsDouble(self.as_ptr());
+            if value == -1.0 && !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised::set());
+            }
+            Ok(value)
+        }
+    }
+
+    /// The integer's value; `OverflowError` or `TypeError` otherwise.
+    pub(crate) fn to_i64(&self) -> Res<i64> {
+        // SAFETY: -1 is an error only if an exception is set.
+        unsafe {
+            let value = ffi::PyLong_AsLongLong(self.as_ptr());
+            if value == -1 && !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised::set());
+            }
+            Ok(value)
+        }
+    }
+
+    pub(crate) fn is_int(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyLong_Check(self.as_ptr()) != 0 }
+    }
+
+    /// `self + other`.
+    pub(crate) fn add(&self, other: &Any) -> Res<Object> {
+        // SAFETY: two live objects.
+        unsafe { Object::from_new(ffi::PyNumber_Add(self.as_ptr(), other.as_ptr())) }
+    }
+
+    /// `hash(self)`.
+    pub(crate) fn hash(&self) -> Res<isize> {
+        // SAFETY: a live object.
+        let hash = unsafe { ffi::PyObject_Hash(self.as_ptr()) };
+        if hash == -1 { Err(Raised::set()) } else { Ok(hash) }
+    }
+
+    pub(crate) fn is_str(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyUnicode_Check(self.as_ptr()) != 0 }
+    }
+
+    /// A str's text; what is no str, or cannot be encoded, gives a placeholder.
+    pub(crate) fn text_lossy(&self) -> String {
+        let mut length = 0;
+        // SAFETY: the buffer belongs to the str and is copied at once.
+        unsafe {
+            if ffi::PyUnicode_Check(self.as_ptr()) == 0 {
+                return "<no text>".to_owned();
+            }
+            let data = ffi::PyUnicode_AsUTF8AndSize(self.as_ptr(), &raw mut length);
+            if data.is_null() {
+                ffi::PyErr_Clear();
+                return "<text>".to_owned();
+            }
+            let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length.cast_unsigned());
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+    }
+
+    /// Whether a str equals `text`, without running Python.
+    pub(crate) fn is_text(&self, text: &CStr) -> bool {
+        // SAFETY: the type is checked first; compares with a terminated ASCII string.
+        unsafe {
+            ffi::PyUnicode_Check(self.as_ptr()) != 0
+                && ffi::PyUnicode_CompareWithASCIIString(self.as_ptr(), text.as_ptr()) == 0
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! The state that a future and a task share, and what changes it.
+
+use std::cell::Cell;
+
+use super::callbacks::{Callback, Callbacks};
+use crate::event_loop::{Entry, LoopCore};
+use crate::ffi::compat::{set_cause, set_traceback, traceback_of};
+use crate::ffi::error::{is_exception, is_exception_class, stop_iteration_class};
+use crate::ffi::module::{imports, names};
+use crate::ffi::send::Answer;
+use crate::ffi::{Any, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
+use crate::ffi::{compat, value};
+use crate::handle::{Call, Handle};
+use crate::task::Task;
+
+/// Where a future stands. Only `Pending` ever changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    #[default]
+    Pending,
+    Cancelled,
+    Result,
+    Exception,
+}
+
+/// The loop of a future: ours, by type, or somebody else's, by its Python interface.
+#[derive(Debug, Default)]
+pub(crate) struct LoopSlot {
+    native: SlotOf<LoopCore>,
+    foreign: Slot,
+}
+
+impl LoopSlot {
+    pub(crate) fn of(loop_: &Any) -> LoopSlot {
+        match loop_.downcast::<LoopCore>() {
+            Some(core) => LoopSlot::native(core),
+            None => LoopSlot { native: SlotOf::default(), foreign: Slot::new(Some(loop_.own())) },
+        }
+    }
+
+    #[inline]
+    pub(crate) fn native(core: &Inst<LoopCore>) -> LoopSlot {
+        LoopSlot { native: SlotOf::new(Some(core.own())), foreign: Slot::default() }
+    }
+
+    /// Takes over another slot's loop.
+    fn adopt(&self, other: LoopSlot) {
+        let LoopSlot { native, foreign } = other;
+        drop(self.native.replace(native.take()));
+        drop(self.foreign.replace(foreign.take()));
+    }
+
+    #[inline]
+    pub(crate) fn object(&self) -> Option<Object> {
+        match self.native.get() {
+            Some(core) => Some(core.into_object()),
+            None => self.foreign.get(),
+        }
+    }
+
+    /// Our loop, if entries may be put into its queue without asking Python: not in debug mode,
+    /// not closed, `call_soon` not overridden.
+    #[inline]
+    pub(crate) fn direct(&self) -> Option<Own<LoopCore>> {
+        self.native.get().filter(|core| core.is_direct())
+    }
+
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.native.is_some() || self.foreign.is_some()
+    }
+
+    /// Whether both are the same loop.
+    #[inline]
+    pub(crate) fn same(&self, other: &LoopSlot) -> bool {
+        self.native.address() == other.native.address()
+            && self.foreign.address() == other.foreign.address()
+    }
+
+    pub(crate) fn is(&self, loop_: &Any) -> bool {
+        self.native.address() == Some(loop_.address()) || self.foreign.holds(loop_)
+    }
+
+    fn traverse(&self, visit: &mut Visit) {
+        self.native.visit(visit);
+        self.foreign.visit(visit);
+    }
+
+    fn clear(&self) {
+        self.native.clear();
+        self.foreign.clear();
+    }
+}
+
+/// What a future is made of.
+#[derive(Debug, Default)]
+pub(crate) struct FutureState {
+    pub(super) loop_: LoopSlot,
+    pub(super) callbacks: Callbacks,
+    /// The result or the exception, as `state` says.
+    pub(super) outcome: Slot,
+    /// The exception's traceback when it was set: each `result()` raises with that one.
+    pub(super) traceback: Slot,
+    pub(super) source_traceback: Slot,
+    pub(super) cancel_message: Slot,
+    /// The CancelledError that ended a task, to be raised to whoever awaits it.
+    pub(super) cancelled_error: Slot,
+    pub(super) state: Cell<State>,
+    /// An exception that nobody has looked at yet.
+    pub(super) log_traceback: Cell<bool>,
+    /// `_asyncio_future_blocking`: set between `await` and the task taking notice.
+    pub(super) blocking: Cell<bool>,
+}
+
+/// A native type with a future's state: `Future` and `Task`.
+pub(crate) trait FutureLike: Native {
+    fn future(&self) -> &FutureState;
+    /// asyncio's function that makes the repr.
+    fn repr_function() -> &'static Any;
+}
+
+impl FutureState {
+    #[inline]
+    pub(crate) fn with_loop(loop_: LoopSlot) -> FutureState {
+        FutureState { loop_, ..FutureState::default() }
+    }
+
+    /// `__init__`: binds the loop, and notes who made the future in debug mode.
+    pub(crate) fn initialise(&self, loop_: Option<&Any>) -> Res<()> {
+        self.clear();
+        self.state.set(State::Pending);
+        self.log_traceback.set(false);
+        self.blocking.set(false);
+        let given = match loop_ {
+            Some(loop_) if !loop_.is_none() => loop_.own(),
+            _ => imports().get_event_loop.call0()?,
+        };
+        let slot = LoopSlot::of(&given);
+        let debug = match slot.direct() {
+            Some(_) => false,
+            None => given.call_method0(&names().get_debug)?.is_truthy()?,
+        };
+        self.loop_.adopt(slot);
+        if debug {
+            self.capture_source()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn capture_source(&self) -> Res<()> {
+        if !compat::is_finalizing() {
+            self.source_traceback.set(imports().extract_stack.call0()?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn traverse(&self, visit: &mut Visit) {
+        self.loop_.traverse(visit);
+        self.callbacks.traverse(visit);
+        for slot in [
+            &self.outcome,
+            &self.traceback,
+            &self.source_traceback,
+            &self.cancel_message,
+            &self.cancelled_error,
+        ] {
+            slot.visit(visit);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.callbacks.clear();
+        self.outcome.clear();
+        self.traceback.clear();
+        self.source_traceback.clear();
+        self.cancel_message.clear();
+        self.cancelled_error.clear();
+        self.loop_.clear();
+    }
+
+    #[inline(always)]
+    pub(crate) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.state.get() == State::Pending
+    }
+
+    pub(crate) fn loop_slot(&self) -> &LoopSlot {
+        &self.loop_
+    }
+
+    pub(crate) fn wants_log(&self) -> bool {
+        self.log_traceback.get()
+    }
+
+    pub(crate) fn forget_log(&self) {
+        self.log_traceback.set(false);
+    }
+
+    pub(crate) fn blocking(&self) -> &Cell<bool> {
+        &self.blocking
+    }
+
+    pub(crate) fn cancel_message(&self) -> &Slot {
+        &self.cancel_message
+    }
+
+    pub(crate) fn set_cancelled_error(&self, exception: Object) {
+        self.cancelled_error.set(exception);
+    }
+
+    pub(crate) fn source_traceback(&self) -> Option<Object> {
+        self.source_traceback.get()
+    }
+
+    /// asyncio's error for an object whose `__init__` has not run.
+    #[inline]
+    pub(crate) fn ensure_alive(&self) -> Res<()> {
+        if self.loop_.is_set() {
+            return Ok(());
+        }
+        Err(Raised::runtime("Future object is not initialized."))
+    }
+
+    #[inline]
+    fn ensure_pending(&self) -> Res<()> {
+        if self.is_pending() {
+            return Ok(());
+        }
+        Err(Raised::of_class(&imports().invalid_state_error, "invalid state"))
+    }
+}
+
+/// Puts everything that waits for the future into the loop's queue.
+fn schedule_callbacks<T: FutureLike>(this: &Inst<T>) -> Res<()> {
+    let future = this.future();
+    let Some(first) = future.callbacks.take_first() else { return Ok(()) };
+    let rest = future.callbacks.take_rest();
+    schedule(this, first)?;
+    for callback in rest {
+        schedule(this, callback)?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn schedule<T: FutureLike>(this: &Inst<T>, callback: Callback) -> Res<()> {
+    let future = this.future();
+    let direct = future.loop_.direct();
+    match (callback, direct) {
+        (Callback::Wake(task), Some(core)) => {
+            core.push(Entry::Wake(task));
+            Ok(())
+        }
+        (Callback::Wake(task), None) => {
+            let wakeup = task.wakeup_method()?;
+            call_soon(&future.loop_, &wakeup, this.as_any(), &*task.context())
+        }
+        (Callback::Call(function, context), Some(core)) => {
+            let call =
+                Call::new(function, &[this.as_any()], core.as_any().own(), context)?;
+            core.push(Entry::Handle(Handle::create(call)?));
+            Ok(())
+        }
+        (Callback::Call(function, context), None) => {
+            call_soon(&future.loop_, &function, this.as_any(), &context)
+        }
+    }
+}
+
+/// `loop.call_soon(function, arg, context=context)` through Python's eyes.
+pub(crate) fn call_soon(loop_: &LoopSlot, function: &Any, arg: &Any, context: &Any) -> Res<()> {
+    let Some(loop_) = loop_.object() else {
+        return Err(Raised::runtime("Future object is not initialized."));
+    };
+    loop_.call_method2_kw(&names().call_soon, function, arg, context, &imports().context_names)?;
+    Ok(())
+}
+
+/// `set_result`.
+#[inline]
+pub(crate) fn set_result<T: FutureLike>(this: &Inst<T>, result: Object) -> Res<()> {
+    let future = this.future();
+    future.ensure_alive()?;
+    future.ensure_pending()?;
+    future.outcome.set(result);
+    future.state.set(State::Result);
+    schedule_callbacks(this)
+}
+
+/// `set_exception`.
+pub(crate) fn set_exception<T: FutureLike>(this: &Inst<T>, exception: &Any) -> Res<()> {
+    let future = this.future();
+    future.ensure_alive()?;
+    future.ensure_pending()?;
+    let mut instance = exception.own();
+    if is_exception_class(exception) {
+        instance = exception.call0()?;
+        future.ensure_pending()?;
+    }
+    if !is_exception(&instance) {
+        return Err(Raised::type_error("invalid exception object"));
+    }
+    if instance.is_subtype_of(stop_iteration_class()) {
+        instance = refuse_stop_iteration(&instance)?;
+    }
+    if let Some(traceback) = traceback_of(&instance) {
+        future.traceback.set(traceback);
+    }
+    future.outcome.set(instance);
+    future.state.set(State::Exception);
+    schedule_callbacks(this)?;
+    future.log_traceback.set(true);
+    Ok(())
+}
+
+/// A StopIteration cannot travel through coroutines: refused up to 3.12, wrapped since 3.13.
+#[cold]
+fn refuse_stop_iteration(exception: &Object) -> Res<Object> {
+    const WHY: &str =
+        "StopIteration interacts badly with generators and cannot be raised into a Future";
+    if imports().version < (3, 13) {
+        if exception.type_is(stop_iteration_class()) {
+            return Err(Raised::type_error(WHY));
+        }
+        return Ok(exception.clone());
+    }
+    let wrapped = Raised::runtime(WHY).take();
+    set_cause(&wrapped, exception);
+    Ok(wrapped)
+}
+
+/// `Future.cancel`: `False` if it is done already.
+pub(crate) fn cancel<T: FutureLike>(this: &Inst<T>, message: Option<&Any>) -> Res<bool> {
+    let future = this.future();
+    future.log_traceback.set(false);
+    if !future.is_pending() {
+        return Ok(false);
+    }
+    future.state.set(State::Cancelled);
+    drop(future.cancel_message.replace(message.map(Any::own)));
+    schedule_callbacks(this)?;
+    Ok(true)
+}
+
+/// The CancelledError to raise: the one that ended the task if there is one, and that only once.
+pub(crate) fn make_cancelled_error(future: &FutureState) -> Res<Object> {
+    if let Some(error) = future.cancelled_error.take() {
+        return Ok(error);
+    }
+    let class = &imports().cancelled_error;
+    match future.cancel_message.get() {
+        Some(message) if !message.is_none() => class.call1(&message),
+        _ => class.call0(),
+    }
+}
+
+/// What a done future raises: `None` if it has a result.
+pub(crate) fn outcome_exception(future: &FutureState) -> Res<Option<Object>> {
+    match future.state.get() {
+        State::Cancelled => make_cancelled_error(future).map(Some),
+        State::Exception => {
+            future.log_traceback.set(false);
+            let exception = future.outcome.get_or_none();
+            set_traceback(&exception, future.traceback.get().as_deref());
+            Ok(Some(exception))
+        }
+        State::Pending | State::Result => Ok(None),
+    }
+}
+
+/// `result()`.
+#[inline]
+pub(crate) fn result(future: &FutureState) -> Res<Object> {
+    match future.state.get() {
+        State::Result => Ok(future.outcome.get_or_none()),
+        State::Pending => {
+            Err(Raised::of_class(&imports().invalid_state_error, "Result is not set."))
+        }
+        State::Cancelled | State::Exception => match outcome_exception(future)? {
+            Some(exception) => Err(Raised::raise(exception)),
+            None => Ok(value::none()),
+        },
+    }
+}
+
+/// One resumption of `await future`.
+#[inline]
+pub(crate) fn answer<T: FutureLike>(this: &Inst<T>) -> Res<Answer> {
+    let future = this.future();
+    if future.is_pending() {
+        future.ensure_alive()?;
+        if future.blocking.replace(true) {
+            return Err(Raised::runtime("await wasn't used with future"));
+        }
+        return Ok(Answer::Yield(this.as_any().own()));
+    }
+    result(future).map(Answer::Return)
+}
+
+/// `add_done_callback(wakeup of task)`, without the Python objects.
+#[inline]
+pub(crate) fn add_wake<T: FutureLike>(this: &Inst<T>, task: Own<Task>) -> Res<()> {
+    let callback = Callback::Wake(task);
+    if this.future().is_pending() {
+        this.future().callbacks.push(callback);
+        return Ok(());
+    }
+    schedule(this, callback)
+}
+
+/// `add_done_callback(function, context=context)`.
+pub(crate) fn add_callback<T: FutureLike>(
+    this: &Inst<T>,
+    function: &Any,
+    context: Object,
+) -> Res<()> {
+    let callback = Callback::Call(function.own(), context);
+    if this.future().is_pending() {
+        this.future().callbacks.push(callback);
+        return Ok(());
+    }
+    schedule(this, callback)
+}

@@ -1,0 +1,566 @@
+//! `Handle` and `TimerHandle`: a callback that the loop will run, once or never.
+//!
+//! Both stand on asyncio's own classes, which are Python classes with `__slots__`: those slots
+//! stay empty, and getters of the same names answer from the Rust state. So asyncio's own
+//! `__repr__`, comparisons and hash run unchanged on ours.
+//!
+//! A handle is not tracked by the garbage collector while only the loop's queue holds it. What
+//! the queue lets go of and others still hold is tracked from then on, so that a cycle through
+//! a handle that somebody keeps can be collected.
+
+use std::cell::Cell;
+
+use aioxide_core::timers::TimerEntry;
+
+use crate::event_loop::LoopCore;
+use crate::ffi::error::is_exit_exception;
+use crate::ffi::method::{flag, no_delete};
+use crate::ffi::module::{imports, names};
+use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit};
+use crate::ffi::{call::Signature, context, value};
+
+/// How many arguments lie in the handle itself; more go into a tuple.
+const INLINE: usize = 3;
+/// `count` of a call whose arguments are the tuple in `args[0]`.
+const TUPLE: u8 = u8::MAX;
+
+/// What a handle will call, and for whom: the part that both kinds share.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    callback: Slot,
+    args: [Slot; INLINE],
+    count: Cell<u8>,
+    cancelled: Cell<bool>,
+    context: Slot,
+    loop_: Slot,
+    source_traceback: Slot,
+    /// The repr from before a cancel in debug mode.
+    repr: Slot,
+}
+
+impl Call {
+    pub(crate) fn new(callback: Object, args: &[&Any], loop_: Object, ctx: Object) -> Res<Call> {
+        let mut call = Call {
+            callback: Slot::new(Some(callback)),
+            context: Slot::new(Some(ctx)),
+            loop_: Slot::new(Some(loop_)),
+            ..Call::default()
+        };
+        call.store_args(args)?;
+        Ok(call)
+    }
+
+    fn store_args(&mut self, args: &[&Any]) -> Res<()> {
+        if args.len() <= INLINE {
+            for (slot, arg) in self.args.iter_mut().zip(args) {
+                *slot = Slot::new(Some(arg.own()));
+            }
+            self.count.set(u8::try_from(args.len()).unwrap_or(0));
+        } else {
+            self.args[0] = Slot::new(Some(value::tuple(args)?));
+            self.count.set(TUPLE);
+        }
+        Ok(())
+    }
+
+    fn inline_count(&self) -> usize {
+        usize::from(self.count.get()).min(INLINE)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    fn traverse(&self, visit: &mut Visit) {
+        self.callback.visit(visit);
+        for arg in &self.args {
+            arg.visit(visit);
+        }
+        self.context.visit(visit);
+        self.loop_.visit(visit);
+        self.source_traceback.visit(visit);
+    }
+
+    fn clear(&self) {
+        self.forget_callback();
+        self.context.clear();
+        self.loop_.clear();
+        self.source_traceback.clear();
+    }
+
+    fn forget_callback(&self) {
+        self.callback.clear();
+        for arg in &self.args {
+            arg.clear();
+        }
+        self.count.set(0);
+    }
+
+    /// Python's `_args`: a tuple, `None` after a cancel.
+    fn args_object(&self) -> Res<Object> {
+        if self.cancelled.get() && self.callback.is_none() {
+            return Ok(value::none());
+        }
+        if self.count.get() == TUPLE {
+            return Ok(self.args[0].get_or_none());
+        }
+        let owned: Vec<Object> =
+            self.args[..self.inline_count()].iter().map(Slot::get_or_none).collect();
+        value::tuple(&owned.iter().map(|arg| &**arg).collect::<Vec<_>>())
+    }
+
+    /// Takes asyncio's stack of the caller, in debug mode.
+    pub(crate) fn capture_source(&self) -> Res<()> {
+        self.source_traceback.set(imports().extract_stack.call0()?);
+        Ok(())
+    }
+
+    /// Runs the callback in its context.
+    ///
+    /// `exclusive` says that nobody but the caller holds the handle, so that what it calls need
+    /// not be counted again for the time of the call.
+    #[inline]
+    fn invoke(&self, exclusive: bool) -> Res<()> {
+        let take = |slot: &Slot| if exclusive { slot.take() } else { slot.get() };
+        let (Some(callback), Some(ctx)) = (take(&self.callback), take(&self.context)) else {
+            return Ok(());
+        };
+        let args: [Option<Object>; INLINE] = [take(&self.args[0]), take(&self.args[1]), take(&self.args[2])];
+        let outcome = if self.count.get() == TUPLE {
+            let tuple = args[0].as_deref().unwrap_or(value::none_ref());
+            context::run(&ctx, || callback.call_tuple(tuple))
+        } else {
+            // Slot 0 is the spare one of the vectorcall protocol.
+            let mut argv = [std::ptr::null::<Any>(); INLINE + 1];
+            for (place, arg) in argv[1..].iter_mut().zip(&args) {
+                if let Some(arg) = arg {
+                    *place = &raw const **arg;
+                }
+            }
+            let count = self.inline_count();
+            context::run(&ctx, || callback.call_with_spare(&mut argv[..=count]))
+        };
+        match outcome {
+            Ok(Ok(_)) => Ok(()),
+            Err(raised) | Ok(Err(raised)) => {
+                if exclusive {
+                    // The report shows the handle as it was.
+                    self.callback.set(callback);
+                    for (slot, arg) in self.args.iter().zip(args) {
+                        drop(slot.replace(arg));
+                    }
+                    self.context.set(ctx);
+                }
+                Err(raised)
+            }
+        }
+    }
+
+    /// asyncio's report of a callback that raised. Gives back what must leave the loop.
+    #[cold]
+    fn report(&self, handle: &Any, raised: Raised) -> Res<()> {
+        let exception = raised.take();
+        if is_exit_exception(&exception) {
+            return Err(Raised::raise(exception));
+        }
+        let (Some(callback), Some(loop_)) = (self.callback.get(), self.loop_.get()) else {
+            Raised::raise(exception).unraisable(Some(handle));
+            return Ok(());
+        };
+        let args = self.args_object()?;
+        let source = if imports().version >= (3, 13) {
+            let debug = loop_.call_method0(&names().get_debug)?;
+            let names = value::tuple(&[&*value::text("debug")?])?;
+            imports().format_callback_source.call_names(&[&callback, &args, &debug], &names)?
+        } else {
+            imports().format_callback_source.call(&[&callback, &args])?
+        };
+        let report = value::dict()?;
+        let message = format!("Exception in callback {}", source.text_lossy());
+        report.dict_set(&names().message, &*value::text(&message)?)?;
+        report.dict_set(&names().exception, &exception)?;
+        report.dict_set(&names().handle, handle)?;
+        if let Some(source) = self.source_traceback.get() {
+            report.dict_set(&names().source_traceback, &source)?;
+        }
+        loop_.call_method1(&names().call_exception_handler, &report)?;
+        Ok(())
+    }
+
+    fn cancel(&self, handle: &Any) -> Res<()> {
+        if self.cancelled.replace(true) {
+            return Ok(());
+        }
+        if let Some(loop_) = self.loop_.get()
+            && is_debug(&loop_)?
+        {
+            // The report of a slow callback shows what it was, also after it cancelled itself.
+            self.cancelled.set(false);
+            let repr = handle.repr();
+            self.cancelled.set(true);
+            self.repr.set(repr?);
+        }
+        self.forget_callback();
+        Ok(())
+    }
+}
+
+fn is_debug(loop_: &Any) -> Res<bool> {
+    if let Some(core) = loop_.downcast::<LoopCore>() {
+        return Ok(core.is_debug());
+    }
+    loop_.call_method0(&names().get_debug)?.is_truthy()
+}
+
+/// A state that has a call: what lets the two classes share their methods.
+trait HasCall: Native {
+    fn call(&self) -> &Call;
+}
+
+/// `aioxide.Handle`.
+#[derive(Debug, Default)]
+pub(crate) struct Handle {
+    call: Call,
+}
+
+/// `aioxide.TimerHandle`.
+#[derive(Debug, Default)]
+pub(crate) struct TimerHandle {
+    call: Call,
+    when: Cell<f64>,
+    /// The caller's own object for the time, if it was no float.
+    when_object: Slot,
+    scheduled: Cell<bool>,
+}
+
+static HANDLE: Class<Handle> = Class::new(1024);
+static TIMER_HANDLE: Class<TimerHandle> = Class::new(1024);
+
+impl Native for Handle {
+    const NAME: &'static std::ffi::CStr = c"aioxide.Handle";
+    const TRACKED: bool = false;
+
+    fn class() -> &'static Class<Self> {
+        &HANDLE
+    }
+    fn empty() -> Self {
+        Handle::default()
+    }
+    fn traverse(&self, visit: &mut Visit) {
+        self.call.traverse(visit);
+    }
+    fn clear(&self) {
+        self.call.clear();
+    }
+}
+
+impl Native for TimerHandle {
+    const NAME: &'static std::ffi::CStr = c"aioxide.TimerHandle";
+    const TRACKED: bool = false;
+
+    fn class() -> &'static Class<Self> {
+        &TIMER_HANDLE
+    }
+    fn empty() -> Self {
+        TimerHandle::default()
+    }
+    fn traverse(&self, visit: &mut Visit) {
+        self.call.traverse(visit);
+        self.when_object.visit(visit);
+    }
+    fn clear(&self) {
+        self.call.clear();
+        self.when_object.clear();
+    }
+}
+
+impl HasCall for Handle {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
+impl HasCall for TimerHandle {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
+impl TimerEntry for Own<TimerHandle> {
+    fn is_cancelled(&self) -> bool {
+        self.call.cancelled.get()
+    }
+}
+
+impl Handle {
+    #[inline]
+    pub(crate) fn create(call: Call) -> Res<Own<Handle>> {
+        HANDLE.create(Handle { call })
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.call.is_cancelled()
+    }
+
+    pub(crate) fn capture_source(&self) -> Res<()> {
+        self.call.capture_source()
+    }
+}
+
+impl Inst<Handle> {
+    /// Reports an exception as if the callback had raised it.
+    pub(crate) fn report(&self, raised: Raised) -> Res<()> {
+        self.call.report(self.as_any(), raised)
+    }
+}
+
+impl TimerHandle {
+    #[inline]
+    pub(crate) fn create(call: Call, when: f64, when_object: Option<Object>) -> Res<Own<TimerHandle>> {
+        TIMER_HANDLE.create(TimerHandle {
+            call,
+            when: Cell::new(when),
+            when_object: Slot::new(when_object),
+            scheduled: Cell::new(true),
+        })
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.call.is_cancelled()
+    }
+
+    pub(crate) fn set_unscheduled(&self) {
+        self.scheduled.set(false);
+    }
+
+    pub(crate) fn capture_source(&self) -> Res<()> {
+        self.call.capture_source()
+    }
+}
+
+/// Runs a handle that the queue has given up: the loop's way.
+#[inline]
+pub(crate) fn run_owned<T: Native>(handle: Own<T>) -> Res<()>
+where
+    Inst<T>: Runnable,
+{
+    let exclusive = handle.as_any().refcount() == 1;
+    let result = handle.run(exclusive);
+    release(handle);
+    result
+}
+
+/// Lets go of a handle that was in a queue. If others hold it, the collector must know it now.
+pub(crate) fn release<T: Native>(handle: Own<T>) {
+    if handle.as_any().refcount() > 1 {
+        handle.track();
+    }
+}
+
+/// Something the loop can run and report on.
+pub(crate) trait Runnable {
+    fn run(&self, exclusive: bool) -> Res<()>;
+}
+
+impl<T: HasCall> Runnable for Inst<T> {
+    #[inline]
+    fn run(&self, exclusive: bool) -> Res<()> {
+        match self.call().invoke(exclusive && self.is_exact()) {
+            Ok(()) => Ok(()),
+            Err(raised) => self.call().report(self.as_any(), raised),
+        }
+    }
+}
+
+fn run_method<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    this.run(false)?;
+    Ok(value::none())
+}
+
+fn cancelled_method<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    Ok(value::bool(this.call().is_cancelled()))
+}
+
+fn get_context<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    Ok(this.call().context.get_or_none())
+}
+
+fn get_callback<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    Ok(this.call().callback.get_or_none())
+}
+
+fn get_args<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    this.call().args_object()
+}
+
+fn get_cancelled<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    flag(this.call().is_cancelled())
+}
+
+fn set_cancelled<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
+    this.call().cancelled.set(no_delete(value)?.is_truthy()?);
+    Ok(())
+}
+
+fn get_loop<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    Ok(this.call().loop_.get_or_none())
+}
+
+fn get_source_traceback<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    Ok(this.call().source_traceback.get_or_none())
+}
+
+fn set_source_traceback<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
+    drop(this.call().source_traceback.replace(value.filter(|v| !v.is_none()).map(Any::own)));
+    Ok(())
+}
+
+fn get_repr<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    Ok(this.call().repr.get_or_none())
+}
+
+fn cancel_handle(this: &Inst<Handle>) -> Res<Object> {
+    this.call.cancel(this.as_any())?;
+    Ok(value::none())
+}
+
+fn cancel_timer(this: &Inst<TimerHandle>) -> Res<Object> {
+    if !this.call.is_cancelled() {
+        let loop_ = this.call.loop_.get();
+        let native = loop_.as_deref().and_then(Any::downcast::<LoopCore>);
+        this.call.cancel(this.as_any())?;
+        match (native, &loop_) {
+            (Some(core), _) if this.scheduled.get() => core.timer_cancelled(),
+            (None, Some(loop_)) => {
+                // Another loop's timer: it counts for itself.
+                loop_.call_method1(&*value::text("_timer_handle_cancelled")?, this.as_any())?;
+            }
+            _ => {}
+        }
+    }
+    Ok(value::none())
+}
+
+/// `when` as the caller gave it.
+fn when_object(this: &Inst<TimerHandle>) -> Res<Object> {
+    match this.when_object.get() {
+        Some(object) => Ok(object),
+        None => value::float(this.when.get()),
+    }
+}
+
+fn get_scheduled(this: &Inst<TimerHandle>) -> Res<Object> {
+    flag(this.scheduled.get())
+}
+
+fn set_scheduled(this: &Inst<TimerHandle>, value: Option<&Any>) -> Res<()> {
+    this.scheduled.set(no_delete(value)?.is_truthy()?);
+    Ok(())
+}
+
+const HANDLE_INIT: Signature<4> = Signature {
+    function: "Handle",
+    parameters: [c"callback", c"args", c"loop", c"context"],
+    positional: 4,
+    required: 3,
+};
+
+const TIMER_INIT: Signature<5> = Signature {
+    function: "TimerHandle",
+    parameters: [c"when", c"callback", c"args", c"loop", c"context"],
+    positional: 5,
+    required: 4,
+};
+
+/// The shared part of both `__init__`: those are for code that makes handles by hand.
+fn init_call(
+    call: &Call,
+    [callback, args, loop_, ctx]: [Option<&Any>; 4],
+) -> Res<()> {
+    let (Some(callback), Some(args), Some(loop_)) = (callback, args, loop_) else {
+        return Err(Raised::type_error("Handle() needs a callback, its arguments and a loop"));
+    };
+    let ctx = match ctx {
+        Some(ctx) if !ctx.is_none() => ctx.own(),
+        _ => context::copy_current()?,
+    };
+    // Any iterable of arguments will do, as in asyncio.
+    let args = if args.is_tuple() {
+        args.own()
+    } else {
+        crate::ffi::module::import("builtins")?.getattr(&*value::text("tuple")?)?.call1(args)?
+    };
+    call.forget_callback();
+    let items = args.tuple_items();
+    if items.len() <= INLINE {
+        for (slot, item) in call.args.iter().zip(items) {
+            slot.set(item.own());
+        }
+        call.count.set(u8::try_from(items.len()).unwrap_or(0));
+    } else {
+        call.args[0].set(args.clone());
+        call.count.set(TUPLE);
+    }
+    call.callback.set(callback.own());
+    call.context.set(ctx);
+    call.cancelled.set(false);
+    if is_debug(loop_)? {
+        call.capture_source()?;
+    }
+    call.loop_.set(loop_.own());
+    Ok(())
+}
+
+fn init_handle(this: &Inst<Handle>, args: Args<'_>) -> Res<()> {
+    init_call(&this.call, args.bind(&HANDLE_INIT)?)?;
+    this.track();
+    Ok(())
+}
+
+fn init_timer(this: &Inst<TimerHandle>, args: Args<'_>) -> Res<()> {
+    let [when, callback, call_args, loop_, ctx] = args.bind(&TIMER_INIT)?;
+    let when = when.unwrap_or(value::none_ref());
+    if when.is_none() {
+        return Err(Raised::type_error("when cannot be None"));
+    }
+    init_call(&this.call, [callback, call_args, loop_, ctx])?;
+    this.when.set(when.exact_number().unwrap_or(f64::NAN));
+    this.when_object.set(when.own());
+    this.scheduled.set(false);
+    this.track();
+    Ok(())
+}
+
+/// Makes both classes.
+pub(crate) fn build() -> Res<()> {
+    fn common<T: HasCall>(
+        b: crate::ffi::method::TypeBuilder<T>,
+    ) -> crate::ffi::method::TypeBuilder<T> {
+        b.method0(c"_run", run_method::<T>, c"_run($self, /)\n--\n\nRun the callback in its context; an exception goes to the loop's handler.")
+            .method0(c"cancelled", cancelled_method::<T>, c"cancelled($self, /)\n--\n\nWhether the callback was cancelled.")
+            .method0(c"get_context", get_context::<T>, c"get_context($self, /)\n--\n\nThe contextvars.Context that the callback runs in.")
+            .getter(c"_callback", get_callback::<T>, c"The callback; None once cancelled.")
+            .getter(c"_args", get_args::<T>, c"The callback's arguments; None once cancelled.")
+            .attribute(c"_cancelled", get_cancelled::<T>, set_cancelled::<T>, c"Whether it was cancelled.")
+            .getter(c"_loop", get_loop::<T>, c"The loop.")
+            .getter(c"_context", get_context::<T>, c"The context.")
+            .attribute(c"_source_traceback", get_source_traceback::<T>, set_source_traceback::<T>, c"In debug mode, where it was made.")
+            .getter(c"_repr", get_repr::<T>, c"The repr kept by a cancel in debug mode.")
+    }
+    HANDLE.build(&imports().handle_base, |b| {
+        common(b)
+            .doc(c"Handle(callback, args, loop, context=None)\n--\n\nA callback that call_soon() has scheduled.")
+            .init(init_handle)
+            .method0(c"cancel", cancel_handle, c"cancel($self, /)\n--\n\nDo not run the callback. Cancelling again does nothing.")
+    })?;
+    TIMER_HANDLE.build(&imports().timer_handle_base, |b| {
+        common(b)
+            .doc(c"TimerHandle(when, callback, args, loop, context=None)\n--\n\nA callback that call_later() or call_at() has scheduled.")
+            .init(init_timer)
+            .method0(c"cancel", cancel_timer, c"cancel($self, /)\n--\n\nDo not run the callback. Cancelling again does nothing.")
+            .method0(c"when", when_object, c"when($self, /)\n--\n\nThe scheduled time in seconds of loop.time(), exactly as it was given.")
+            .getter(c"_when", when_object, c"The scheduled time.")
+            .attribute(c"_scheduled", get_scheduled, set_scheduled, c"Whether the loop still has it among its timers.")
+    })?;
+    Ok(())
+}

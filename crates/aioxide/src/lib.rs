@@ -1,0 +1,91 @@
+//! `_aioxide`: asyncio's engine. A table of contents.
+//!
+//! * [`ffi`]: the fence around CPython; nothing outside it is `unsafe`
+//! * [`handle`]: `Handle`, `TimerHandle`
+//! * [`future`], [`task`]: `Future`, `Task`
+//! * [`event_loop`]: the native half of `EventLoop`
+#![deny(unsafe_code)]
+
+mod event_loop;
+#[allow(unsafe_code, reason = "the fence: the only place that names raw CPython")]
+mod ffi;
+mod future;
+mod handle;
+mod task;
+
+use pyo3::prelude::*;
+
+/// The extension module. Use the package `aioxide`.
+#[pymodule]
+fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    ffi::module::fill(module, |module| {
+        ffi::module::initialise()?;
+        handle::build()?;
+        future::build()?;
+        task::build()?;
+        event_loop::build()?;
+        exports::fill(module)
+    })
+}
+
+mod exports {
+    //! What the module shows to the Python package.
+
+    use crate::event_loop::LoopCore;
+    use crate::ffi::method::function;
+    use crate::ffi::module::Module;
+    use crate::ffi::{Args, Native, Object, Raised, Res, task_mirror, value};
+    use crate::future::Future;
+    use crate::handle::{Handle, TimerHandle};
+    use crate::task::{StepCall, Task, registry};
+
+    fn live_tasks(_args: Args<'_>) -> Res<Object> {
+        registry::snapshot()
+    }
+
+    fn live_objects(_args: Args<'_>) -> Res<Object> {
+        let counts = value::dict()?;
+        for (name, live) in [
+            ("Future", Future::class().live()),
+            ("Handle", Handle::class().live()),
+            ("LoopCore", LoopCore::class().live()),
+            ("Task", Task::class().live()),
+            ("TaskStep", StepCall::class().live()),
+            ("TimerHandle", TimerHandle::class().live()),
+        ] {
+            counts.dict_set(&*value::text(name)?, &*value::int(live as i64)?)?;
+        }
+        Ok(counts)
+    }
+
+    fn connect_debugger(args: Args<'_>) -> Res<Object> {
+        let &[loop_, coro, name] = args.positional else {
+            return Err(Raised::type_error("_connect_debugger() takes a loop, a coroutine, a name"));
+        };
+        task_mirror::find_offsets(loop_, coro, name)?;
+        Ok(value::bool(task_mirror::is_active()))
+    }
+
+    fn panic_for_tests(_args: Args<'_>) -> Res<Object> {
+        panic!("a panic on purpose");
+    }
+
+    pub(super) fn fill(module: &Module) -> Res<()> {
+        module.add("Future", Future::class().as_any())?;
+        module.add("Task", Task::class().as_any())?;
+        module.add("Handle", Handle::class().as_any())?;
+        module.add("TimerHandle", TimerHandle::class().as_any())?;
+        module.add("LoopCore", LoopCore::class().as_any())?;
+        module.add("__version__", &*value::text(env!("CARGO_PKG_VERSION"))?)?;
+        let functions = [
+            ("live_tasks", function(c"live_tasks", live_tasks, c"live_tasks()\n--\n\nEvery pending task of ours (up to Python 3.13).")?),
+            ("live_objects", function(c"live_objects", live_objects, c"live_objects()\n--\n\nHow many native objects of each kind are alive.")?),
+            ("_connect_debugger", function(c"_connect_debugger", connect_debugger, c"_connect_debugger(loop, coro, name)\n--\n\nLearn where `python -m asyncio ps` looks.")?),
+            ("_panic_for_tests", function(c"_panic_for_tests", panic_for_tests, c"_panic_for_tests()\n--\n\nPanics.")?),
+        ];
+        for (name, function) in &functions {
+            module.add(name, function)?;
+        }
+        Ok(())
+    }
+}

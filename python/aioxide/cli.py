@@ -1,0 +1,150 @@
+"""The command line: `python -m aioxide app.py`, and the console script `aioxide`.
+
+`python -m aioxide` reads its words as `python` would, `aioxide run` reads the same words, and both
+make aioxide's loop asyncio's default before the program's first line. What is wrong with the words
+themselves is told in one line on stderr, with exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from . import program
+from .install import install
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ("main", "main_as_python")
+
+_PROGRAM_HELP = """\
+program:
+  script.py [arg ...]     a file, or a directory or zip file with a __main__.py
+  -m module [arg ...]     a module or package
+  -c code [arg ...]       a program passed as a string
+  - [arg ...]             a program read from standard input
+
+Everything after the program is the program's own.
+"""
+
+_COMMANDS_HELP = """\
+commands:
+  run       run a Python program on aioxide (aioxide run app.py, run -m package, run -c code)
+  demo      crawl a local site on asyncio, uvloop and aioxide, and compare them
+"""
+
+
+def main() -> None:
+    """The console script: `aioxide run ...`, `aioxide demo ...`, `aioxide --version`."""
+    usage = "aioxide [-h] [-V] {run,demo} ..."
+    description = "Python's asyncio, rebuilt in Rust."
+    parser = _parser("aioxide", usage, description, _COMMANDS_HELP)
+    own, command = _split(sys.argv[1:])
+    parser.parse_args(own)
+    match command:
+        case ["run", *words]:
+            _run("aioxide run", words)
+        case ["demo", *words]:
+            from .demo import main as demo
+
+            sys.exit(demo(words))
+        case [other, *_]:
+            parser.error(f"no such command: {other!r}; there are run and demo")
+        case _:
+            parser.error("no command given; there are run and demo")
+
+
+def main_as_python() -> None:
+    """`python -m aioxide`: the words of `python`."""
+    _run("python -m aioxide", sys.argv[1:])
+
+
+def _run(prog: str, words: Sequence[str]) -> None:
+    usage = f"{prog} [-h] [-V] (script | -m module | -c code | -) [arg ...]"
+    description = "Run a Python program with aioxide's event loop as asyncio's default."
+    parser = _parser(prog, usage, description, _PROGRAM_HELP)
+    own, rest = _split(words)
+    parser.parse_args(own)
+    if not rest:
+        parser.error("no program given: a script, -m module, -c code or -")
+    first, *args = rest
+    option = first[:2] if words[len(own)] != "--" else ""
+    if option not in ("-m", "-c"):
+        install()
+        if first == "-":
+            program.run_stdin(args)
+        else:
+            _run_script(prog, first, args)
+        return
+    value = first[2:]
+    if not value:
+        if not args:
+            parser.error(f"{option} needs {'a module' if option == '-m' else 'a program'}")
+        value, *args = args
+    install()
+    if option == "-m":
+        program.run_module(value, args)
+    else:
+        program.run_command(value, args)
+
+
+def _run_script(prog: str, name: str, args: Sequence[str]) -> None:
+    # An OSError of the program itself must not be taken for one of finding it.
+    try:
+        run = program.find_script(name)
+    except OSError as error:
+        _fail(f"{prog}: can't open {name!r}: {error.strerror}")
+    run(args)
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our own options, and the program with its arguments.
+
+    The program begins at the first word that is not an option, or at -m or -c, and from there on
+    every word belongs to it. argparse never sees those words: it would take a `--` or anything
+    that looks like an option for its own, in ways that differ between Pythons.
+    """
+    for index, word in enumerate(words):
+        if word == "--":
+            return list(words[:index]), list(words[index + 1 :])
+        if word == "-" or not word.startswith("-") or word[:2] in ("-m", "-c"):
+            return list(words[:index]), list(words[index:])
+    return list(words), []
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        _fail(f"{self.prog}: {message} (see `{self.prog} --help`)")
+
+
+def _parser(prog: str, usage: str, description: str, epilog: str) -> _Parser:
+    parser = _Parser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-V", "--version", action="version", version=_version())
+    return parser
+
+
+def _version() -> str:
+    try:
+        version = importlib.metadata.version("aioxide")
+    except importlib.metadata.PackageNotFoundError:
+        version = "from a source tree"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"aioxide {version} ({python}, {platform.system()} {platform.machine()})"
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(message + "\n")
+    raise SystemExit(2)

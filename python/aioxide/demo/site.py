@@ -1,0 +1,176 @@
+"""The site: an HTTP/1.1 server on loopback that must never be what the crawlers wait for.
+
+So it is a bare protocol that answers with responses made in advance, on uvloop where that is
+installed and on asyncio otherwise (never on aioxide: the server must not change with what is
+compared). After the request it waits a little, as a site with a database would.
+
+The parent talks to it through pipes, a JSON line each: at the start it says where it listens and
+what it has; for each line on stdin it says what was asked for since the last one; when stdin ends,
+because the parent closed it or is gone, so does the site.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any, cast
+
+from .content import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TYPES = {".png": "image/png"}
+END = b"\r\n\r\n"
+
+
+class Site:
+    """The responses, and what was asked for."""
+
+    def __init__(self, documents: dict[str, bytes], delay: float) -> None:
+        self.responses = {
+            path.encode(): (_response("200 OK", body, path), _delay(path, delay))
+            for path, body in documents.items()
+        }
+        self.missing = (_response("404 Not Found", b"no such page\n", ""), delay)
+        self.refused = (_response("400 Bad Request", b"only GET is served\n", ""), delay)
+        self.hits: Counter[bytes] = Counter()
+        self.strays = 0
+
+    def respond(self, head: bytes) -> tuple[bytes, float]:
+        """The response to this request, and after how many seconds."""
+        method, _, rest = head.partition(b" ")
+        path, _, version = rest.partition(b"\r\n")[0].partition(b" ")
+        if method != b"GET" or version != b"HTTP/1.1":
+            self.strays += 1
+            return self.refused
+        if path not in self.responses:
+            self.strays += 1
+            return self.missing
+        self.hits[path] += 1
+        return self.responses[path]
+
+    def report(self) -> dict[str, Any]:
+        """What was asked for since the last report."""
+        report = {
+            "requests": self.hits.total(),
+            "documents": len(self.hits),
+            "strays": self.strays,
+            "cpu": time.process_time(),
+        }
+        self.hits.clear()
+        self.strays = 0
+        return report
+
+
+def _response(status: str, body: bytes, path: str) -> bytes:
+    kind = TYPES.get(path[-4:], "text/html; charset=utf-8")
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _delay(path: str, mean: float) -> float:
+    """Between half and one and a half of the mean; always the same for a path."""
+    return mean * (0.5 + zlib.crc32(path.encode()) % 1000 / 1000)
+
+
+class Connection(asyncio.Protocol):
+    """One kept-alive connection, whose requests are answered in order."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._loop = asyncio.get_running_loop()
+        self._received = b""
+        self._waiting: list[bytes] = []
+        self._busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._received = (self._received + data).split(END)
+        self._waiting += heads
+        if not self._busy:
+            self._next()
+
+    def _next(self) -> None:
+        self._busy = bool(self._waiting)
+        if self._busy:
+            response, delay = self._site.respond(self._waiting.pop(0))
+            self._loop.call_later(delay, self._send, response)
+
+    def _send(self, response: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(response)
+            self._next()
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _listen_to_parent(site: Site, stop: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    fd = sys.stdin.fileno()
+
+    def readable() -> None:
+        data = os.read(fd, 4096)
+        if not data:
+            loop.remove_reader(fd)
+            stop()
+        for _ in range(data.count(b"\n")):
+            _say(site.report())
+
+    loop.add_reader(fd, readable)
+
+
+async def serve(pages: int, images: int, delay: float) -> None:
+    content = build(pages, images)
+    site = Site(content.documents, delay)
+    ended = asyncio.Event()
+    _listen_to_parent(site, ended.set)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(site), "127.0.0.1", 0, backlog=1024)
+    gc.freeze()  # the content, which lives until the end
+    _say(
+        {
+            "port": server.sockets[0].getsockname()[1],
+            "loop": type(loop).__module__.partition(".")[0],
+            "pages": len(content.pages),
+            "images": len(content.images),
+            "bytes": sum(map(len, content.documents.values())),
+            "signature": content.signature(),
+        }
+    )
+    await ended.wait()
+    server.close()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.SelectorEventLoop
+    return uvloop.new_event_loop
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The site of `aioxide demo`.")
+    parser.add_argument("--pages", type=int, required=True)
+    parser.add_argument("--images", type=int, required=True)
+    parser.add_argument("--delay-ms", type=float, required=True)
+    options = parser.parse_args()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(options.pages, options.images, options.delay_ms / 1000))
+
+
+if __name__ == "__main__":
+    main()

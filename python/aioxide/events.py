@@ -1,0 +1,90 @@
+"""The event loop: asyncio's BaseEventLoop with its engine in Rust."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from asyncio import base_events
+from asyncio.log import logger
+from typing import TYPE_CHECKING, Any
+
+from . import _aioxide
+from .signals import SignalHandlers
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["EventLoop"]
+
+
+class EventLoop(SignalHandlers, _aioxide.LoopCore, asyncio.BaseEventLoop):
+    """An asyncio event loop whose callbacks, tasks, timers and sockets run natively.
+
+    It is an ``asyncio.BaseEventLoop``: what is not overridden here or in the native half behaves
+    as the running Python's asyncio does.
+    """
+
+    def __init__(self) -> None:
+        self._open()
+        super().__init__()
+
+    def run_forever(self) -> None:
+        """Run until ``stop()`` is called."""
+        self._run_forever_setup()
+        try:
+            self._run()
+        finally:
+            self._run_forever_cleanup()
+
+    if sys.version_info < (3, 13):
+
+        def _run_forever_setup(self) -> None:
+            """Prepare to run: what 3.13 has as a method of BaseEventLoop."""
+            self._check_closed()
+            self._check_running()
+            self._set_coroutine_origin_tracking(self._debug)
+            self._old_agen_hooks = sys.get_asyncgen_hooks()
+            self._thread_id = threading.get_ident()
+            sys.set_asyncgen_hooks(
+                firstiter=self._asyncgen_firstiter_hook,
+                finalizer=self._asyncgen_finalizer_hook,
+            )
+            asyncio._set_running_loop(self)
+
+        def _run_forever_cleanup(self) -> None:
+            """Undo ``_run_forever_setup``."""
+            self._stopping = False
+            self._thread_id = None
+            asyncio._set_running_loop(None)
+            self._set_coroutine_origin_tracking(False)
+            sys.set_asyncgen_hooks(*self._old_agen_hooks)
+
+    def close(self) -> None:
+        """Close the loop. It must not be running; closing it again does nothing.
+
+        Raises:
+            RuntimeError: if the loop is running.
+        """
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        self._close_signals()
+        super().close()
+        self._close_core()
+
+    def _create_task_here(self, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> Any:
+        """Create a native task with keywords that only the running Python's Task knows."""
+        self._check_closed()
+        return _aioxide.Task(coro, loop=self, **kwargs)
+
+    def _create_task_by_factory(self, coro: Any, **kwargs: Any) -> Any:
+        """Let the task factory make the task, called as the running Python calls it."""
+        return base_events.BaseEventLoop.create_task(self, coro, **kwargs)
+
+    def _report_slow(self, handle: Any, seconds: float) -> None:
+        """Log a callback or a task step that held the loop up in debug mode."""
+        logger.warning(
+            "Executing %s took %.3f seconds", base_events._format_handle(handle), seconds
+        )

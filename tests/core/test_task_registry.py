@@ -1,0 +1,362 @@
+"""current_task, all_tasks, enter/leave and eager start, for each type on each loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from helpers import (
+    Contexts,
+    Implementation,
+    cancelled_and_done,
+    collect,
+    forever,
+    outcome,
+    run_turns,
+    turns,
+    value,
+)
+
+pytestmark = pytest.mark.usefixtures("loop")  # coroutine functions run on it
+
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+EAGER = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager start is new in 3.12")
+
+
+async def test_current_task(loop: asyncio.AbstractEventLoop, types: Implementation) -> None:
+    async def body() -> None:
+        assert asyncio.current_task() is task
+        await turns(1)
+        assert asyncio.current_task() is task
+        assert asyncio.current_task(loop) is task
+        loop.call_soon(lambda: seen.append(asyncio.current_task()))
+        await turns(2)
+
+    main = asyncio.current_task()
+    seen: list[Any] = []
+    task = types.Task(body())
+    await task
+    assert seen == [None]
+    assert asyncio.current_task() is main
+
+
+def test_no_current_task_outside(loop: asyncio.AbstractEventLoop) -> None:
+    assert asyncio.current_task(loop) is None
+    assert outcome(asyncio.current_task) is RuntimeError
+    seen: list[Any] = []
+    future = loop.create_future()
+    future.add_done_callback(lambda f: seen.append(asyncio.current_task()))
+    loop.call_later(0, lambda: seen.append(asyncio.current_task()))
+    loop.call_soon_threadsafe(lambda: seen.append(asyncio.current_task()))
+    future.set_result(None)
+    run_turns(loop, 2)
+    assert seen == [None] * 3
+
+
+async def test_current_task_is_of_its_loop(
+    loop: asyncio.AbstractEventLoop, implementation: Implementation
+) -> None:
+    """Another loop in another thread has another current task."""
+
+    async def elsewhere() -> None:
+        mine.append(asyncio.current_task())
+        mine.append(asyncio.current_task(loop))
+
+    def run() -> None:
+        other = implementation.new_event_loop()
+        mine.append(other.run_until_complete(elsewhere()))
+        other.close()
+
+    mine: list[Any] = []
+    thread = threading.Thread(target=run)
+    main = asyncio.current_task()
+    thread.start()
+    thread.join()
+    assert mine[0] is not main
+    assert mine[1] is main
+
+
+async def test_all_tasks(loop: asyncio.AbstractEventLoop, types: Implementation) -> None:
+    main: Any = asyncio.current_task()
+    tasks = {types.Task(forever()) for _ in range(20)}
+    assert asyncio.all_tasks() == tasks | {main}
+    gone = tasks.pop()
+    await cancelled_and_done(gone)
+    assert asyncio.all_tasks(loop) == tasks | {main}
+    for task in tasks:
+        await cancelled_and_done(task)
+    assert asyncio.all_tasks(loop) == {main}
+
+
+async def test_all_tasks_from_another_thread(
+    loop: asyncio.AbstractEventLoop, types: Implementation
+) -> None:
+    """Listing never fails while the loop creates and ends tasks."""
+
+    def look() -> None:
+        for _ in range(50):
+            found.append(waiting <= asyncio.all_tasks(loop))
+        loop.call_soon_threadsafe(stop.set)
+
+    waiting: set[Any] = {types.Task(forever()) for _ in range(5)}
+    found: list[bool] = []
+    stop = asyncio.Event()
+    thread = threading.Thread(target=look)
+    thread.start()
+    while not stop.is_set():
+        await asyncio.gather(*(types.Task(value()) for _ in range(10)))
+    thread.join()
+    assert all(found)
+    for task in waiting:
+        await cancelled_and_done(task)
+
+
+async def test_all_tasks_does_not_keep_them(types: Implementation) -> None:
+    task = types.Task(value())
+    reference = weakref.ref(task)
+    await task
+    del task
+    await turns(2)
+    collect()
+    assert reference() is None
+
+
+async def test_register_and_enter_by_hand(
+    loop: asyncio.AbstractEventLoop, types: Implementation
+) -> None:
+    """Libraries call asyncio's protected functions with tasks of their own."""
+    tasks: Any = asyncio.tasks
+    task = types.Task(forever())
+    main = asyncio.current_task()
+    tasks._leave_task(loop, main)
+    tasks._enter_task(loop, task)
+    assert asyncio.current_task() is task
+    assert outcome(lambda: tasks._enter_task(loop, main)) is RuntimeError
+    assert outcome(lambda: tasks._leave_task(loop, main)) is RuntimeError
+    tasks._leave_task(loop, task)
+    tasks._enter_task(loop, main)
+    tasks._unregister_task(task)
+    assert task not in asyncio.all_tasks()
+    tasks._register_task(task)
+    assert task in asyncio.all_tasks()
+    await cancelled_and_done(task)
+
+
+async def test_swapping_by_hand_within_a_step(types: Implementation) -> None:
+    """anyio's and sniffio's tricks: the current task is set aside in the middle of a step."""
+    if sys.version_info < (3, 12):  # _swap_current_task is new there
+        pytest.skip("no _swap_current_task")
+    loop = asyncio.get_running_loop()
+    tasks: Any = asyncio.tasks
+
+    async def body() -> Any:
+        mine = tasks._swap_current_task(loop, None)
+        seen = asyncio.current_task()
+        tasks._swap_current_task(loop, mine)
+        await turns(1)
+        return mine, seen
+
+    task = types.Task(body())
+    assert await task == (task, None)
+
+
+# --- eager start
+
+
+@EAGER
+async def test_eager_runs_at_once(
+    loop: asyncio.AbstractEventLoop, types: Implementation
+) -> None:
+    async def body() -> str:
+        log.append("ran")
+        return "result"
+
+    log: list[str] = []
+    task = types.Task(body(), loop=loop, eager_start=True)
+    assert log == ["ran"]
+    assert task.done()
+    assert task.result() == "result"
+    if types.name != "asyncio":  # where the stock one of 3.12.1 crashes
+        assert task.get_coro() is None
+    assert task not in asyncio.all_tasks()
+    assert repr(task).startswith("<Task finished ")
+    assert await task == "result"
+
+
+@EAGER
+async def test_eager_until_the_first_wait(types: Implementation) -> None:
+    async def body() -> str:
+        log.append("first")
+        await turns(1)
+        log.append("second")
+        return "result"
+
+    log: list[str] = []
+    task = types.Task(body(), loop=asyncio.get_running_loop(), eager_start=True)
+    assert log == ["first"]
+    assert not task.done()
+    assert task in asyncio.all_tasks()
+    assert await task == "result"
+    assert log == ["first", "second"]
+
+
+@EAGER
+async def test_eager_current_task_and_context(types: Implementation) -> None:
+    async def body() -> None:
+        seen.append((asyncio.current_task() is main, variable.get()))
+        variable.set("inside")
+        seen.append(variable.get())
+
+    seen: list[Any] = []
+    main = asyncio.current_task()
+    variable.set("outside")
+    task = types.Task(body(), loop=asyncio.get_running_loop(), eager_start=True)
+    assert asyncio.current_task() is main
+    assert variable.get() == "outside"
+    assert seen == [(False, "outside"), "inside"]
+    await task
+
+
+@EAGER
+async def test_eager_exceptions(types: Implementation) -> None:
+    async def fails() -> None:
+        raise LookupError("no")
+
+    async def cancels() -> None:
+        raise asyncio.CancelledError("me")
+
+    task = types.Task(fails(), loop=asyncio.get_running_loop(), eager_start=True)
+    assert task.done()
+    assert isinstance(task.exception(), LookupError)
+    stopped = types.Task(cancels(), loop=asyncio.get_running_loop(), eager_start=True)
+    assert stopped.cancelled()
+
+
+@EAGER
+@pytest.mark.parametrize("base", [SystemExit, KeyboardInterrupt])
+async def test_eager_exits(
+    types: Implementation, contexts: Contexts, base: type[BaseException]
+) -> None:
+    async def leaves() -> None:
+        raise base("out")
+
+    main = asyncio.current_task()
+    with pytest.raises(base, match="out"):
+        types.Task(leaves(), loop=asyncio.get_running_loop(), eager_start=True)
+    assert asyncio.current_task() is main
+    collect()  # the task that nobody got has something to tell
+    assert isinstance(contexts.take_one()["exception"], base)
+
+
+@EAGER
+async def test_eager_done_callbacks_are_not_called_within(
+    loop: asyncio.AbstractEventLoop, types: Implementation
+) -> None:
+    log: list[str] = []
+    task = types.Task(value(), loop=asyncio.get_running_loop(), eager_start=True)
+    task.add_done_callback(lambda t: log.append("called"))
+    assert log == []
+    await turns(1)
+    assert log == ["called"]
+
+
+@EAGER
+async def test_eager_blocks_on_a_future(types: Implementation) -> None:
+    async def body() -> Any:
+        return await gate
+
+    gate = asyncio.get_running_loop().create_future()
+    task = types.Task(body(), loop=asyncio.get_running_loop(), eager_start=True)
+    assert task._fut_waiter is gate
+    gate.set_result(4)
+    assert await task == 4
+
+
+@EAGER
+async def test_eager_nested(types: Implementation) -> None:
+    async def level(depth: int) -> list[Any]:
+        me = asyncio.current_task()
+        if depth == 0:
+            return [me]
+        task = types.Task(level(depth - 1), loop=asyncio.get_running_loop(), eager_start=True)
+        assert asyncio.current_task() is me
+        return [me, *await task]
+
+    chain = await types.Task(level(20), loop=asyncio.get_running_loop(), eager_start=True)
+    assert len(set(chain)) == 21
+
+
+@EAGER
+async def test_eager_cancelled_while_waiting(types: Implementation) -> None:
+    task = types.Task(forever(), loop=asyncio.get_running_loop(), eager_start=True)
+    await cancelled_and_done(task)
+    assert task.cancelled()
+
+
+@EAGER
+def test_eager_outside_a_running_loop(
+    loop: asyncio.AbstractEventLoop, types: Implementation
+) -> None:
+    """Without a running loop the task is scheduled instead; a few versions refuse."""
+    results = []
+    for cls in (types.Task, asyncio.Task):
+        coroutine = value(1)
+        made = outcome(lambda c=cls, co=coroutine: c(co, loop=loop, eager_start=True))
+        if isinstance(made, asyncio.Task):
+            results.append((made.done(), loop.run_until_complete(made)))
+        else:
+            results.append((made, None))
+            coroutine.close()
+    assert results[0] == results[1]
+
+
+@EAGER
+async def test_eager_task_factory(
+    loop: asyncio.AbstractEventLoop, types: Implementation
+) -> None:
+    factory = asyncio.create_eager_task_factory(types.Task)  # type: ignore[attr-defined]
+    loop.set_task_factory(factory)
+    try:
+        task = asyncio.create_task(value(2), name="eager")
+        assert type(task) is types.Task
+        assert task.done()
+        assert task.get_name() == "eager"
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(turns(2))
+        assert waiting.done()
+        assert await asyncio.gather(value(1), value(2)) == [1, 2]
+    finally:
+        loop.set_task_factory(None)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="awaited_by is new in 3.14")
+async def test_awaited_by(types: Implementation) -> None:
+    async def inner() -> None:
+        await gate
+
+    async def outer() -> None:
+        await child
+
+    gate = types.Future()
+    child = types.Task(inner())
+    parent = types.Task(outer())
+    await turns(2)
+    assert gate._asyncio_awaited_by == {child}
+    assert child._asyncio_awaited_by == {parent}
+    assert parent._asyncio_awaited_by is None
+    graph: Any = asyncio.capture_call_graph(gate)  # type: ignore[attr-defined]
+    assert graph.future is gate
+    (waiting,) = graph.awaited_by
+    assert waiting.future is child
+    assert waiting.awaited_by[0].future is parent
+    assert "inner" in asyncio.format_call_graph(gate)  # type: ignore[attr-defined]
+    gate.set_result(None)
+    await parent
+    assert gate._asyncio_awaited_by is None
+    assert child._asyncio_awaited_by is None

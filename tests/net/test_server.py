@@ -1,0 +1,615 @@
+"""create_server, create_connection and the Server object, with every keyword."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from helpers import (
+    Recorder,
+    collect,
+    outcome_of,
+    recv_all,
+    recv_exactly,
+    refused_port,
+    tcp_pair,
+    turns,
+)
+
+pytestmark = pytest.mark.usefixtures("loop")
+
+
+def port_of(server: Any) -> int:
+    return int(server.sockets[0].getsockname()[1])
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+IPV6 = pytest.mark.skipif(not has_ipv6(), reason="the machine has no IPv6 loopback")
+
+
+class Service:
+    """A server on a free loopback port; remembers the protocols that it made."""
+
+    def __init__(self) -> None:
+        self.made: list[Recorder] = []
+        self.server: Any
+
+    def factory(self) -> Recorder:
+        self.made.append(Recorder())
+        return self.made[-1]
+
+    async def start(self, *args: Any, **kwargs: Any) -> Service:
+        loop = asyncio.get_running_loop()
+        arguments = args or (("127.0.0.1", 0) if "sock" not in kwargs else ())
+        self.server = await loop.create_server(self.factory, *arguments, **kwargs)
+        return self
+
+    async def dial(self, **kwargs: Any) -> Recorder:
+        loop = asyncio.get_running_loop()
+        host, port = self.server.sockets[0].getsockname()[:2]
+        _, protocol = await loop.create_connection(Recorder, host, port, **kwargs)
+        return protocol
+
+    async def accepted(self, count: int = 1) -> list[Recorder]:
+        while len(self.made) < count:
+            await turns(1)
+        await asyncio.gather(*(protocol.connected for protocol in self.made))
+        return self.made
+
+    async def close(self) -> None:
+        self.server.close()
+        for protocol in self.made:
+            if protocol.connected.done():
+                protocol.transport.abort()
+                await protocol.lost
+        await self.server.wait_closed()
+
+
+async def gone(*protocols: Recorder) -> None:
+    for protocol in protocols:
+        protocol.transport.abort()
+        await protocol.lost
+
+
+# --- the server
+
+
+async def test_serving() -> None:
+    service = await Service().start()
+    assert service.server.is_serving()
+    (sock,) = service.server.sockets
+    assert sock.getsockname()[1] != 0
+    client = await service.dial()
+    (accepted,) = await service.accepted()
+    client.transport.write(b"hello")
+    assert await accepted.received(5) == b"hello"
+    peer = accepted.transport.get_extra_info("peername")
+    assert peer == client.transport.get_extra_info("sockname")
+    assert isinstance(accepted.transport, asyncio.Transport)
+    await gone(client)
+    await service.close()
+    assert service.server.sockets == ()
+    assert not service.server.is_serving()
+
+
+async def test_the_server_is_asyncio_s(loop: asyncio.AbstractEventLoop) -> None:
+    service = await Service().start()
+    assert isinstance(service.server, asyncio.AbstractServer)
+    assert service.server.get_loop() is loop
+    assert "sockets=" in repr(service.server)
+    await service.close()
+    service.server.close()
+
+
+async def test_many_clients() -> None:
+    service = await Service().start(backlog=50)
+    clients = await asyncio.gather(*(service.dial() for _ in range(50)))
+    accepted = await service.accepted(50)
+    for number, client in enumerate(clients):
+        client.transport.write(bytes([number]) * 100)
+    for protocol in accepted:
+        data = await protocol.received(100)
+        assert data == data[:1] * 100
+    await gone(*clients)
+    await service.close()
+
+
+async def test_start_serving_later() -> None:
+    service = await Service().start(start_serving=False)
+    assert not service.server.is_serving()
+    with socket.socket() as client:
+        client.setblocking(False)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.get_running_loop().sock_connect(
+                client, service.server.sockets[0].getsockname()
+            )
+    await service.server.start_serving()
+    await service.server.start_serving()
+    assert service.server.is_serving()
+    client_protocol = await service.dial()
+    await service.accepted()
+    await gone(client_protocol)
+    await service.close()
+
+
+async def test_serve_forever() -> None:
+    service = await Service().start(start_serving=False)
+    async with service.server:
+        task = asyncio.ensure_future(service.server.serve_forever())
+        while not service.server.is_serving():
+            await turns(1)
+        with pytest.raises(RuntimeError, match="already being awaited on serve_forever"):
+            await service.server.serve_forever()
+        client = await service.dial()
+        await service.accepted()
+        await gone(client)
+        for protocol in service.made:
+            await protocol.lost
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not service.server.is_serving()
+    with pytest.raises(RuntimeError, match="is closed"):
+        await service.server.serve_forever()
+    with pytest.raises(RuntimeError, match="is closed"):
+        await service.server.start_serving()
+
+
+async def test_close_stops_listening_at_once() -> None:
+    service = await Service().start()
+    address = service.server.sockets[0].getsockname()
+    client = await service.dial()
+    (accepted,) = await service.accepted()
+    service.server.close()
+    with socket.socket() as late:
+        late.setblocking(False)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.get_running_loop().sock_connect(late, address)
+    # What was accepted before goes on.
+    accepted.transport.write(b"still here")
+    assert await client.received(10) == b"still here"
+    await gone(client)
+    await accepted.lost
+    await service.server.wait_closed()
+
+
+async def test_wait_closed() -> None:
+    service = await Service().start()
+    client = await service.dial()
+    (accepted,) = await service.accepted()
+    waiting = asyncio.ensure_future(service.server.wait_closed())
+    await turns(3)
+    if sys.version_info >= (3, 12):  # before, it did not wait while the server was open
+        assert not waiting.done()
+    service.server.close()
+    await turns(3)
+    if sys.version_info >= (3, 12):  # before, closing was not followed by waiting for clients
+        assert not waiting.done()
+    await gone(client)
+    await accepted.lost
+    await waiting
+    await service.server.wait_closed()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="close_clients is new in 3.13")
+async def test_close_clients() -> None:
+    service = await Service().start()
+    clients = [await service.dial() for _ in range(3)]
+    accepted = await service.accepted(3)
+    accepted[0].transport.write(b"x" * (4 << 20))
+    service.server.close()
+    service.server.close_clients()
+    assert all(protocol.transport.is_closing() for protocol in accepted)
+    assert len(await clients[0].received(4 << 20)) == 4 << 20  # flushed first
+    await asyncio.gather(*(protocol.lost for protocol in [*accepted, *clients]))
+    await service.server.wait_closed()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="abort_clients is new in 3.13")
+async def test_abort_clients() -> None:
+    service = await Service().start()
+    client = await service.dial()
+    client.transport.pause_reading()
+    (accepted,) = await service.accepted()
+    accepted.transport.write(b"x" * (8 << 20))
+    service.server.close()
+    service.server.abort_clients()
+    assert await accepted.lost is None
+    await service.server.wait_closed()
+    await gone(client)
+
+
+async def test_context_manager() -> None:
+    service = await Service().start()
+    async with service.server as server:
+        assert server is service.server
+        assert server.is_serving()
+    assert not service.server.is_serving()
+
+
+async def test_the_factory_fails(contexts: Any) -> None:
+    def factory() -> Any:
+        raise LookupError("in the factory")
+
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)  # asyncio tells nobody otherwise
+    server = await loop.create_server(factory, "127.0.0.1", 0)
+    with socket.create_connection(("127.0.0.1", port_of(server))) as client:
+        client.setblocking(False)
+        assert await outcome_of(lambda: recv_all(client)) in (b"", ConnectionResetError)
+    while not contexts:
+        await turns(1)
+    context = contexts.take_one()
+    assert isinstance(context["exception"], LookupError)
+    assert "accept" in context["message"]
+    server.close()
+    await server.wait_closed()
+
+
+async def test_unclosed_server() -> None:
+    service = await Service().start(start_serving=False)
+    sockets = service.server.sockets
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        service.server = None
+        collect()
+    for sock in sockets:
+        sock._sock.close()
+    if sys.version_info >= (3, 13):  # asyncio's own Server says nothing before
+        pass
+    assert all(warning.category is ResourceWarning for warning in caught)
+
+
+# --- where to listen
+
+
+async def test_several_hosts() -> None:
+    service = await Service().start(["127.0.0.1", "127.0.0.2"], 0)
+    addresses = {sock.getsockname()[0] for sock in service.server.sockets}
+    assert addresses == {"127.0.0.1", "127.0.0.2"}
+    await service.close()
+
+
+async def test_no_host_means_every_interface() -> None:
+    service = await Service().start(None, 0)
+    families = {sock.family for sock in service.server.sockets}
+    assert socket.AF_INET in families
+    await service.close()
+
+
+@IPV6
+async def test_dual_stack_on_one_port() -> None:
+    port = refused_port()
+    service = await Service().start(["127.0.0.1", "::1"], port)
+    assert {sock.family for sock in service.server.sockets} == {
+        socket.AF_INET,
+        socket.AF_INET6,
+    }
+    loop = asyncio.get_running_loop()
+    for host in ("127.0.0.1", "::1"):
+        _, protocol = await loop.create_connection(Recorder, host, port)
+        await gone(protocol)
+    await service.accepted(2)
+    await service.close()
+
+
+@IPV6
+async def test_ipv6_only_takes_no_ipv4() -> None:
+    service = await Service().start("::", 0, family=socket.AF_INET6)
+    (sock,) = service.server.sockets
+    assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+    await service.close()
+
+
+async def test_reuse_port() -> None:
+    first = await Service().start(reuse_port=True)
+    port = port_of(first.server)
+    second = await Service().start("127.0.0.1", port, reuse_port=True)
+    assert port_of(second.server) == port
+    assert second.server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    await first.close()
+    await second.close()
+
+
+async def test_reuse_address() -> None:
+    for argument, expected in ((None, 1), (True, 1), (False, 0)):
+        service = await Service().start(reuse_address=argument)
+        (sock,) = service.server.sockets
+        got = sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+        assert bool(got) == bool(expected)
+        await service.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="keep_alive is new in 3.13")
+async def test_keep_alive() -> None:
+    service = await Service().start(keep_alive=True)
+    (sock,) = service.server.sockets
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    await service.close()
+
+
+async def test_a_port_in_use() -> None:
+    service = await Service().start()
+    with pytest.raises(OSError, match="error while attempting to bind on address") as info:
+        await Service().start("127.0.0.1", port_of(service.server))
+    assert info.value.errno == errno.EADDRINUSE
+    await service.close()
+
+
+async def test_a_ready_socket() -> None:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    service = await Service().start(sock=listener)
+    assert service.server.sockets[0].fileno() == listener.fileno()
+    client = await service.dial()
+    await service.accepted()
+    await gone(client)
+    await service.close()
+    assert listener.fileno() == -1
+
+
+SERVER_ERRORS: dict[str, Callable[[Any, Any], Any]] = {
+    "nothing": lambda loop, sock: loop.create_server(Recorder),
+    "host and sock": lambda loop, sock: loop.create_server(Recorder, "127.0.0.1", 0, sock=sock),
+    "datagram sock": lambda loop, sock: loop.create_server(Recorder, sock=sock),
+    "ssl is true": lambda loop, sock: loop.create_server(Recorder, "127.0.0.1", 0, ssl=True),
+    "timeout without ssl": lambda loop, sock: loop.create_server(
+        Recorder, "127.0.0.1", 0, ssl_handshake_timeout=1
+    ),
+    "shutdown timeout without ssl": lambda loop, sock: loop.create_server(
+        Recorder, "127.0.0.1", 0, ssl_shutdown_timeout=1
+    ),
+    "unknown keyword": lambda loop, sock: loop.create_server(Recorder, "127.0.0.1", 0, other=1),
+    "bad host": lambda loop, sock: loop.create_server(Recorder, 5, 0),
+    "connection: nothing": lambda loop, sock: loop.create_connection(Recorder),
+    "connection: host and sock": lambda loop, sock: loop.create_connection(
+        Recorder, "127.0.0.1", 1, sock=sock
+    ),
+    "connection: datagram sock": lambda loop, sock: loop.create_connection(Recorder, sock=sock),
+    "connection: name without ssl": lambda loop, sock: loop.create_connection(
+        Recorder, "127.0.0.1", 1, server_hostname="x"
+    ),
+    "connection: timeout without ssl": lambda loop, sock: loop.create_connection(
+        Recorder, "127.0.0.1", 1, ssl_handshake_timeout=1
+    ),
+    "connection: unknown keyword": lambda loop, sock: loop.create_connection(
+        Recorder, "127.0.0.1", 1, other=1
+    ),
+    "connection: unknown local name": lambda loop, sock: loop.create_connection(
+        Recorder, "127.0.0.1", 1, local_addr=("192.0.2.1", 0)
+    ),
+    "accepted: datagram sock": lambda loop, sock: loop.connect_accepted_socket(Recorder, sock),
+    "accepted: timeout without ssl": lambda loop, sock: loop.connect_accepted_socket(
+        Recorder, sock, ssl_handshake_timeout=1
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SERVER_ERRORS)
+def test_wrong_arguments(loop: asyncio.AbstractEventLoop, case: str) -> None:
+    def attempt(on: asyncio.AbstractEventLoop) -> object:
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            return on.run_until_complete(outcome_of(lambda: SERVER_ERRORS[case](on, sock)))
+
+    control = asyncio.SelectorEventLoop()
+    expected = attempt(control)
+    control.close()
+    assert isinstance(expected, type)
+    assert attempt(loop) is expected
+
+
+# --- connecting
+
+
+async def test_connection_by_name() -> None:
+    service = await Service().start()
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(
+        Recorder, "localhost", port_of(service.server), family=socket.AF_INET
+    )
+    await service.accepted()
+    await gone(protocol)
+    await service.close()
+
+
+async def test_connection_with_a_ready_socket() -> None:
+    service = await Service().start()
+    sock = socket.create_connection(service.server.sockets[0].getsockname())
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_connection(Recorder, sock=sock)
+    assert transport.get_extra_info("socket").fileno() == sock.fileno()
+    assert sock.gettimeout() == 0
+    await service.accepted()
+    await gone(protocol)
+    assert sock.fileno() == -1
+    await service.close()
+
+
+async def test_local_address() -> None:
+    service = await Service().start()
+    client = await service.dial(local_addr=("127.0.0.3", 0))
+    (accepted,) = await service.accepted()
+    assert accepted.transport.get_extra_info("peername")[0] == "127.0.0.3"
+    await gone(client)
+    await service.close()
+
+
+async def test_refused() -> None:
+    loop = asyncio.get_running_loop()
+    port = refused_port()
+    with pytest.raises(ConnectionRefusedError) as info:
+        await loop.create_connection(Recorder, "127.0.0.1", port)
+    assert f"'127.0.0.1', {port}" in str(info.value)
+    assert info.value.errno == errno.ECONNREFUSED
+
+
+async def test_several_addresses_fail(loop: asyncio.AbstractEventLoop) -> None:
+    port = refused_port()
+
+    async def several(*args: object, **kwargs: object) -> list[Any]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+            for host in ("127.0.0.1", "127.0.0.2")
+        ]
+
+    loop.getaddrinfo = several  # type: ignore[assignment]
+    try:
+        with pytest.raises(OSError, match="Multiple exceptions") as info:
+            await loop.create_connection(Recorder, "two.invalid", port)
+        assert "127.0.0.2" in str(info.value)
+        if sys.version_info >= (3, 12):  # all_errors is new there
+            with pytest.raises(ExceptionGroup) as group:
+                await loop.create_connection(Recorder, "two.invalid", port, all_errors=True)
+            assert [type(exc) for exc in group.value.exceptions] == [ConnectionRefusedError] * 2
+    finally:
+        del loop.getaddrinfo
+
+
+@pytest.mark.parametrize("delay", [None, 0.001, 10.0])
+@pytest.mark.parametrize("interleave", [None, 0, 1, 2])
+async def test_happy_eyeballs(
+    loop: asyncio.AbstractEventLoop, delay: float | None, interleave: int | None
+) -> None:
+    """The first address refuses and the second one answers, whatever the options."""
+    service = await Service().start()
+    bad, good = refused_port(), port_of(service.server)
+
+    async def several(host: Any, *args: object, **kwargs: object) -> list[Any]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+            for port in (bad, good, bad)
+        ]
+
+    loop.getaddrinfo = several  # type: ignore[assignment]
+    try:
+        _, protocol = await loop.create_connection(
+            Recorder, "three.invalid", good, happy_eyeballs_delay=delay, interleave=interleave
+        )
+    finally:
+        del loop.getaddrinfo
+    await service.accepted()
+    assert protocol.transport.get_extra_info("peername") == ("127.0.0.1", good)
+    await gone(protocol)
+    await service.close()
+
+
+async def test_no_such_name(loop: asyncio.AbstractEventLoop) -> None:
+    async def nothing(*args: object, **kwargs: object) -> list[Any]:
+        return []
+
+    loop.getaddrinfo = nothing  # type: ignore[assignment]
+    try:
+        with pytest.raises(OSError, match=r"getaddrinfo\(\) returned empty list"):
+            await loop.create_connection(Recorder, "nobody.invalid", 1)
+    finally:
+        del loop.getaddrinfo
+
+
+async def test_cancelling_a_connection(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancelled in the middle, it closes its socket: the fixture counts descriptors."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = []
+        for _ in range(3):  # a full queue leaves the next one in the middle of its handshake
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            fillers.append(filler)
+        task = loop.create_task(loop.create_connection(Recorder, *listener.getsockname()))
+        await turns(5)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for filler in fillers:
+            filler.close()
+
+
+async def test_connect_accepted_socket() -> None:
+    loop = asyncio.get_running_loop()
+    near, far = tcp_pair()
+    transport, protocol = await loop.connect_accepted_socket(Recorder, near)
+    assert protocol.transport is transport
+    far.send(b"accepted elsewhere")
+    assert await protocol.received(18) == b"accepted elsewhere"
+    await gone(protocol)
+    far.close()
+
+
+# --- asyncio's streams
+
+
+async def test_streams() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line.upper())
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.write(b"one\ntwo\n")
+    assert await reader.readline() == b"ONE\n"
+    assert await reader.readexactly(4) == b"TWO\n"
+    writer.writelines([b"a", b"b", b"\n"])
+    assert await reader.readuntil(b"\n") == b"AB\n"
+    writer.write_eof()
+    assert await reader.read() == b""
+    assert reader.at_eof()
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_streams_with_much_data() -> None:
+    size = 4 << 20
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = await reader.readexactly(size)
+        writer.write(data[::-1])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 16)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    data = bytes(range(256)) * (size // 256)
+    writer.write(data)
+    await writer.drain()
+    assert await reader.read() == data[::-1]
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_bare_client(loop: asyncio.AbstractEventLoop) -> None:
+    """The server's side against sock_* on the other."""
+    service = await Service().start()
+    with socket.socket() as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, service.server.sockets[0].getsockname())
+        (accepted,) = await service.accepted()
+        accepted.transport.write(b"hello")
+        assert await recv_exactly(client, 5) == b"hello"
+        accepted.transport.close()
+        assert await recv_all(client) == b""
+    await service.close()

@@ -1,0 +1,375 @@
+"""`python -m aioxide` and `aioxide run` do what `python` does for the same words.
+
+Every comparison runs the same words three times: by plain python, which is right by definition, and
+by both of our entrances.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import py_compile
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aioxide
+
+# What the script made by an installer for `aioxide` says.
+CONSOLE_SCRIPT = "import sys\nfrom aioxide.cli import main\nsys.exit(main())\n"
+
+DESCRIBE = """\
+import json, sys
+main = sys.modules["__main__"]
+spec = __spec__
+print(json.dumps({
+    "argv": sys.argv,
+    "path": sys.path,
+    "names": sorted(globals()),
+    "is_main": vars(main) is globals(),
+    "name": __name__,
+    "file": globals().get("__file__"),
+    "cached": globals().get("__cached__"),
+    "package": __package__,
+    "doc": __doc__,
+    "spec": spec and [spec.name, spec.origin, spec.parent],
+    "loader": getattr(__loader__, "__name__", type(__loader__).__name__),
+    "loaded": getattr(__loader__, "path", None),
+    "builtins": type(__builtins__).__name__,
+}))
+"""
+
+PACKAGE_MAIN = f"from .sibling import NAME\nassert NAME == __package__ + '.sibling'\n{DESCRIBE}"
+
+
+class Place:
+    """A folder with programs, and the ways to run them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.console_script = path / "bin" / "aioxide"
+        self.write("bin/aioxide", CONSOLE_SCRIPT)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def run(
+        self, *words: str, flags: tuple[str, ...] = (), cwd: str = ".", stdin: str = ""
+    ) -> tuple[int, str, str]:
+        # Compiled files would make the first run differ from the second.
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, *flags, *words],
+            cwd=self.path / cwd,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def module(self, *words: str, **how: Any) -> tuple[int, str, str]:
+        return self.run("-m", "aioxide", *words, **how)
+
+    def console(self, *words: str, **how: Any) -> tuple[int, str, str]:
+        return self.run(str(self.console_script), *words, **how)
+
+    def same(self, *words: str, **how: Any) -> tuple[int, str, str]:
+        """Run by python and by us, compare, and return what came out of it."""
+        expected = self.run(*words, **how)
+        assert self.module(*words, **how) == expected
+        assert self.console("run", *words, **how) == expected
+        return expected
+
+    def same_description(self, *words: str, **how: Any) -> dict[str, Any]:
+        """The same with a program that describes what it sees."""
+        code, out, errors = self.same(*words, **how)
+        assert (code, errors) == (0, "")
+        description: dict[str, Any] = json.loads(out)
+        assert description["is_main"]
+        assert description["name"] == "__main__"
+        return description
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    place.write("app.py", DESCRIBE)
+    place.write("sub/other.py", DESCRIBE)
+    place.write("folder/__main__.py", DESCRIBE)
+    place.write("package/__init__.py", "")
+    place.write("package/__main__.py", PACKAGE_MAIN)
+    place.write("package/tool.py", PACKAGE_MAIN)
+    place.write("package/sibling.py", "NAME = __name__\n")
+    return place
+
+
+ARGUMENTS = ["one", "--", "-m", "--help", "-V", "-c", "", "-"]
+
+
+@pytest.mark.parametrize("name", ["app.py", "./app.py", "sub/other.py", "sub/../app.py"])
+def test_script(place: Place, name: str) -> None:
+    description = place.same_description(name, *ARGUMENTS)
+    assert description["argv"] == [name, *ARGUMENTS]
+
+
+def test_script_from_elsewhere(place: Place) -> None:
+    place.same_description("../app.py", cwd="sub")
+    place.same_description(str(place.path / "app.py"), cwd="sub")
+
+
+def test_script_behind_a_link(place: Place) -> None:
+    (place.path / "link.py").symlink_to("sub/other.py")
+    description = place.same_description("link.py")
+    assert description["path"][0] == str(place.path / "sub")
+
+
+def test_compiled_script(place: Place) -> None:
+    py_compile.compile(str(place.path / "app.py"), cfile=str(place.path / "compiled.pyc"))
+    place.same_description("compiled.pyc", "one")
+
+
+def test_folder(place: Place) -> None:
+    place.same_description("folder", *ARGUMENTS)
+    place.same_description("./folder")
+
+
+def test_zip_file(place: Place) -> None:
+    with zipfile.ZipFile(place.path / "app.zip", "w") as file:
+        file.writestr("__main__.py", "import inside\n" + DESCRIBE)
+        file.writestr("inside.py", "")
+    place.same_description("app.zip", *ARGUMENTS)
+
+
+@pytest.mark.parametrize(
+    "words", [["-m", "app"], ["-mapp"], ["-m", "package"], ["-m", "package.tool"]]
+)
+def test_module(place: Place, words: list[str]) -> None:
+    description = place.same_description(*words, *ARGUMENTS)
+    assert description["argv"][1:] == ARGUMENTS
+
+
+@pytest.mark.parametrize("words", [["-c", DESCRIBE], ["-c" + DESCRIBE]])
+def test_command(place: Place, words: list[str]) -> None:
+    description = place.same_description(*words, *ARGUMENTS)
+    assert description["argv"] == ["-c", *ARGUMENTS]
+
+
+def test_standard_input(place: Place) -> None:
+    place.same_description("-", *ARGUMENTS, stdin=DESCRIBE)
+
+
+def test_command_is_indented_as_python_lets_it(place: Place) -> None:
+    code, _, _ = place.same("-c", "\n    x = 1\n    print(x)\n")
+    assert (code == 0) == (sys.version_info >= (3, 14))
+
+
+@pytest.mark.parametrize("words", [["app.py"], ["sub/other.py"], ["folder"], ["-c", DESCRIBE]])
+def test_safe_path(place: Place, words: list[str]) -> None:
+    place.same_description(*words, flags=("-P",))
+
+
+def test_double_dash_ends_our_options(place: Place) -> None:
+    place.write("-m", DESCRIBE)
+    for run in (place.module, lambda *words: place.console("run", *words)):
+        code, out, errors = run("--", "-m", "one")
+        assert (code, errors) == (0, "")
+        assert json.loads(out)["argv"] == ["-m", "one"]
+
+
+PROGRAMS = {
+    "result": "print('done')",
+    "exit code": "import sys; sys.exit(3)",
+    "exit message": "import sys; sys.exit('said at the end')",
+    "hard exit": "import os; os._exit(7)",
+    "exception": "def inner():\n    1 / 0\n\ninner()\n",
+    "chained exception": (
+        "def inner():\n    raise KeyError('inner')\n\n"
+        "try:\n    inner()\nexcept KeyError:\n    raise ValueError('outer')\n"
+    ),
+    "exception group": "raise ExceptionGroup('several', [ValueError(1), TypeError(2)])",
+    "syntax error": "x = (",
+    "ctrl-c": "import signal; signal.raise_signal(signal.SIGINT)",
+    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "encoding": "# -*- coding: latin-1 -*-\nprint(ascii('\\xe9'), ascii('ü'))\n",
+    "excepthook": (
+        "import sys, traceback\n"
+        "def hook(kind, error, tb):\n"
+        "    print('hook', kind, [frame.name for frame in traceback.extract_tb(tb)])\n"
+        "    print([frame.name for frame in traceback.extract_tb(error.__traceback__)])\n"
+        "sys.excepthook = hook\n"
+        "1 / 0\n"
+    ),
+    "main after its end": (
+        "import atexit, sys, threading\n"
+        "def still_there(who):\n"
+        "    print(who, sys.modules['__main__'].here, here)\n"
+        "here = 'here'\n"
+        "atexit.register(still_there, 'atexit')\n"
+        "ended = threading.Event()\n"
+        "def wait_for_end():\n"
+        "    threading.main_thread().join()\n"
+        "    still_there('thread')\n"
+        "threading.Thread(target=wait_for_end).start()\n"
+    ),
+    "pickle": (
+        "import pickle\nclass Mine: pass\nprint(type(pickle.loads(pickle.dumps(Mine()))) is Mine)\n"
+    ),
+    "flags": "import sys; print(sys.flags)",
+    "no future features of ours": "def inner(x: undefined = 1): pass\nprint(inner.__annotations__)\n",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_end_of_a_script(place: Place, name: str) -> None:
+    place.write("program.py", PROGRAMS[name])
+    place.same("program.py")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_end_of_a_module(place: Place, name: str) -> None:
+    place.write("program.py", PROGRAMS[name])
+    place.same("-m", "program")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_end_of_a_command(place: Place, name: str) -> None:
+    place.same("-c", PROGRAMS[name])
+
+
+def test_worker_processes_find_the_program(place: Place) -> None:
+    place.write(
+        "program.py",
+        "import multiprocessing\n\n"
+        "def work(number):\n"
+        "    return number * 2\n\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "        print(pool.map(work, [1, 2]))\n",
+    )
+    assert place.same("program.py") == (0, "[2, 4]\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-m", "missing"], ["-m", "package.missing"], ["-m", "package.py"], ["sub"], ["-m", ".app"]],
+)
+def test_program_that_is_not_there_as_python_says_it(place: Place, words: list[str]) -> None:
+    code, out, errors = place.same(*words)
+    assert (code, out) == (1, "")
+    assert len(errors.splitlines()) == 1
+
+
+KIND = "import asyncio\nasync def main(): print(type(asyncio.get_running_loop()).__module__)\n"
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "asyncio.run(main())",
+        "with asyncio.Runner() as runner: runner.run(main())",
+        "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close()",
+    ],
+)
+def test_program_runs_on_aioxide(place: Place, runs: str) -> None:
+    expected = (0, f"{aioxide.EventLoop.__module__}\n", "")
+    place.write("program.py", KIND + runs)
+    for words in (["program.py"], ["-m", "program"], ["-c", KIND + runs]):
+        how: dict[str, Any] = {"flags": ("-W", "error")}
+        assert place.module(*words, **how) == expected
+        assert place.console("run", *words, **how) == expected
+
+
+def test_installed_before_the_first_line(place: Place) -> None:
+    program = "import aioxide; print(aioxide.installed())"
+    assert place.module("-c", program) == (0, "True\n", "")
+    assert place.run("-c", program) == (0, "False\n", "")
+
+
+def refused(result: tuple[int, str, str], *parts: str) -> None:
+    code, out, errors = result
+    assert (code, out) == (2, "")
+    (line,) = errors.splitlines()
+    for part in parts:
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["missing.py"], "can't open 'missing.py': No such file or directory"),
+        (["app.py/inside.py"], "Not a directory"),
+        (["-x", "app.py"], "unrecognized arguments: -x"),
+        (["--verbose", "app.py"], "unrecognized arguments: --verbose"),
+        ([], "no program given"),
+        (["--"], "no program given"),
+        (["-m"], "-m needs a module"),
+        (["-c"], "-c needs a program"),
+    ],
+)
+def test_wrong_words_to_run(place: Place, words: list[str], part: str) -> None:
+    refused(place.module(*words), "python -m aioxide: ", part)
+    refused(place.console("run", *words), "aioxide run: ", part)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [([], "no command given"), (["jump"], "no such command: 'jump'"), (["-x"], "unrecognized")],
+)
+def test_wrong_words_to_the_console_script(place: Place, words: list[str], part: str) -> None:
+    refused(place.console(*words), "aioxide: ", part)
+
+
+def test_unreadable_script_is_not_taken_for_an_error_of_the_program(place: Place) -> None:
+    place.write("program.py", "open('missing.txt')")
+    code, _, errors = place.same("program.py")
+    assert code == 1
+    assert "Traceback" in errors
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(place: Place, option: str) -> None:
+    for result in (place.module(option), place.console("run", option), place.console(option)):
+        code, out, errors = result
+        assert (code, errors) == (0, "")
+        assert out.startswith("usage: ")
+        assert "-m module" in out or "demo" in out
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(place: Place, option: str) -> None:
+    version = ".".join(map(str, sys.version_info[:3]))
+    for result in (place.module(option), place.console("run", option), place.console(option)):
+        code, out, errors = result
+        assert (code, errors) == (0, "")
+        assert out.startswith("aioxide ")
+        assert version in out
+
+
+def test_too_old_python(place: Place) -> None:
+    program = (
+        "import runpy, sys\n"
+        "sys.version_info = (3, 10, 14, 'final', 0)\n"
+        "sys.argv = ['-m', 'app.py']\n"  # argv[0] while python looks for the module of its -m
+        "runpy.run_module('aioxide', run_name='__main__', alter_sys=True)\n"
+    )
+    refused(place.run("-c", program), "aioxide needs Python 3.11 or newer", "3.10")
+
+
+def test_demo_without_its_extra(place: Place) -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['rich'] = sys.modules['aiohttp'] = None\n"  # not to be found
+        "sys.argv = ['aioxide', 'demo']\n"
+        "from aioxide.cli import main\n"
+        "main()\n"
+    )
+    refused(place.run("-c", program), "aiohttp and rich", "pip install 'aioxide[demo]'")
