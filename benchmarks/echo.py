@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 FLOOR = "rust-epoll"
 SECONDS, QUICK_SECONDS = 1.0, 0.4
-ROUNDS, QUICK_ROUNDS = 5, 3
 WARMUP = 0.2
 
 SIZES = {64: "64B", 1024: "1KiB", 10240: "10KiB", 102400: "100KiB"}
@@ -110,6 +109,7 @@ class Bench:
 
     loadgen: str
     seconds: float
+    slices: int
     server_cpu: int | None
     load_cpu: int | None
 
@@ -122,35 +122,53 @@ class Bench:
     def load_command(self, row: Row, port: int) -> list[str]:
         command = [self.loadgen, "load", "--port", str(port), "--size", str(row.size)]
         command += ["--connections", str(row.connections)]
-        command += ["--seconds", str(self.seconds), "--warmup", str(WARMUP)]
+        command += ["--seconds", str(self.seconds / self.slices), "--warmup", str(WARMUP)]
         return command if self.load_cpu is None else [*command, "--cpu", str(self.load_cpu)]
 
-    def measure(self, row: Row, column: str) -> dict[str, Any]:
-        """Start server and load; take the server's CPU time around exactly the counted messages."""
-        with running(self.server_command(row, column)) as server:
-            port = json.loads(server.line(PATIENCE))["port"]
-            with running(self.load_command(row, port)) as load:
-                if load.line(WARMUP + PATIENCE) != "ready":
-                    raise Failed("the load generator did not get ready")
-                before = self._usage(server)
-                load.say()
-                result: dict[str, Any] = json.loads(load.line(self.seconds + PATIENCE))
-                after = self._usage(server)
-                load.say()
-        user = (after["user_us"] - before["user_us"]) / result["messages"]
-        system = (after["system_us"] - before["system_us"]) / result["messages"]
+    def open_session(self, stack: contextlib.ExitStack, row: Row, column: str) -> Session:
+        """Start server and load, let them warm up."""
+        server = stack.enter_context(running(self.server_command(row, column)))
+        port = json.loads(server.line(PATIENCE))["port"]
+        load = stack.enter_context(running(self.load_command(row, port)))
+        if load.line(WARMUP + PATIENCE) != "ready":
+            raise Failed("the load generator did not get ready")
+        return Session(server, load, self.seconds / self.slices + PATIENCE)
+
+
+class Session:
+    """A server and its load; between slices nothing is in flight.
+
+    So the CPU time taken from the server belongs to exactly the messages counted.
+    """
+
+    def __init__(self, server: Child, load: Child, limit: float) -> None:
+        self._server, self._load, self._limit = server, load, limit
+        self._before = self._usage()
+        self._after = self._before
+        self._result: dict[str, Any] = {}
+
+    def slice(self) -> None:
+        self._load.say()
+        # The load generator adds up by itself.
+        self._result = json.loads(self._load.line(self._limit))
+        self._after = self._usage()
+
+    def result(self) -> harness.Values:
+        messages = self._result["messages"]
+        user, system = (
+            (self._after[name] - self._before[name]) / messages for name in ("user_us", "system_us")
+        )
         return {
             "cpu_us_per_message": user + system,
             "user_us_per_message": user,
             "system_us_per_message": system,
-            "messages_per_second": result["messages"] / result["seconds"],
-            **result,
+            "messages_per_second": messages / self._result["seconds"],
+            **self._result,
         }
 
-    @staticmethod
-    def _usage(server: Child) -> dict[str, int]:
-        server.say()
-        usage: dict[str, int] = json.loads(server.line(PATIENCE))
+    def _usage(self) -> dict[str, int]:
+        self._server.say()
+        usage: dict[str, int] = json.loads(self._server.line(PATIENCE))
         return usage
 
 
@@ -171,7 +189,8 @@ def chosen_rows(options: argparse.Namespace) -> dict[str, Row]:
 
 def run(options: argparse.Namespace) -> harness.Report:
     """Measure what the options ask for."""
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    rounds = options.rounds or (harness.QUICK_ROUNDS if options.quick else harness.ROUNDS)
+    slices = harness.QUICK_SLICES if options.quick else harness.SLICES
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     rows = chosen_rows(options)
     wanted = harness.select(options.impl, [*IMPLEMENTATIONS, FLOOR], "implementation")
@@ -191,7 +210,7 @@ def run(options: argparse.Namespace) -> harness.Report:
         server_cpu, others = None, []
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    bench = Bench(build_loadgen(), seconds, server_cpu, others[0] if others else None)
+    bench = Bench(build_loadgen(), seconds, slices, server_cpu, others[0] if others else None)
 
     neighbours = machine.Neighbours()
     progress = harness.Progress(rounds * len(rows), rounds)
@@ -199,7 +218,10 @@ def run(options: argparse.Namespace) -> harness.Report:
         list(rows),
         columns,
         rounds,
-        harness.one_by_one(lambda row, column: bench.measure(rows[row], column)),
+        harness.in_slices(
+            lambda stack, row, column: bench.open_session(stack, rows[row], column),
+            lambda _row: slices,
+        ),
         progress,
     )
     return harness.Report(
@@ -212,6 +234,7 @@ def run(options: argparse.Namespace) -> harness.Report:
         settings={
             "rounds": rounds,
             "seconds": seconds,
+            "slices": slices,
             "server_cpu": bench.server_cpu,
             "load_cpu": bench.load_cpu,
             "malloc": options.malloc,

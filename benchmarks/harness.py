@@ -1,13 +1,14 @@
 """What the benchmarks share: options, alternation, paired ratios, table and record.
 
-The rule of measuring: implementations take turns, round by round (A B C, A B C, ...), each round in
-fresh processes, and a ratio is formed only between figures of the same row in the same round. A
-noisy minute then spoils one round, and shows as spread, instead of tilting the comparison.
+The rule of measuring: implementations take turns, by rounds in fresh processes and within a round
+by short slices (A B C, A B C, ...), and a ratio is formed only between figures of the same row in
+the same round. Noise then meets all alike; what is left of it shows as spread between the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import json
 import os
@@ -16,13 +17,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import machine
 from child import Failed, run_python
 from implementations import IMPLEMENTATIONS
 
 HERE = Path(__file__).resolve().parent
+SLICES, QUICK_SLICES = 10, 5
+ROUNDS, QUICK_ROUNDS = 5, 3
 BASELINE = "uvloop"
 QUIET = 0.1
 """Share of the machine that others may use before a table says that it is doubtful."""
@@ -51,15 +54,41 @@ Round = Callable[[str, Sequence[str]], Iterator[tuple[str, "Values | Failed"]]]
 """Measures a row once on each of these implementations."""
 
 
-def one_by_one(measure: Callable[[str, str], Values]) -> Round:
-    """A round in which each implementation is measured as a whole before the next."""
+class Session(Protocol):
+    """An implementation under one row, opened and warm: it sleeps except during its slices."""
+
+    def slice(self) -> None:
+        """Do the row's work for a short time, add up what it took."""
+
+    def result(self) -> Values:
+        """What all slices took."""
+
+
+def in_slices(
+    open_session: Callable[[contextlib.ExitStack, str, str], Session], slices: Callable[[str], int]
+) -> Round:
+    """A round in which the implementations run slice by slice in turns.
+
+    What disturbs a machine lasts longer than a slice, so that it meets all of them alike.
+    """
 
     def measure_round(row: str, columns: Sequence[str]) -> Iterator[tuple[str, Values | Failed]]:
+        sessions: dict[str, Session] = {}
+        failed: dict[str, Failed] = {}
+        with contextlib.ExitStack() as stack:
+            for column in columns:
+                try:
+                    sessions[column] = open_session(stack, row, column)
+                except Failed as error:
+                    failed[column] = error
+            for _ in range(slices(row)):
+                for column in [each for each in sessions if each not in failed]:
+                    try:
+                        sessions[column].slice()
+                    except Failed as error:
+                        failed[column] = error
         for column in columns:
-            try:
-                yield column, measure(row, column)
-            except Failed as error:
-                yield column, error
+            yield column, failed.get(column) or sessions[column].result()
 
     return measure_round
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import harness
 import machine
@@ -23,66 +22,48 @@ from workloads import WORKLOADS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
 
-SECONDS, QUICK_SECONDS = 0.2, 0.08
-ROUNDS, QUICK_ROUNDS = 5, 3
-SLICES = 10
+SECONDS, QUICK_SECONDS = 0.2, 0.05
 
 
-@dataclass(frozen=True)
-class Slices:
-    """A round: the implementations run slice by slice in turns, and the slices are added up.
+class Session:
+    """An implementation in its process, calibrated."""
 
-    What disturbs a machine lasts longer than a slice, so that it meets all of them alike. The
-    processes of the others sleep meanwhile.
-    """
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._total = {"operations_per_slice": answer(child)["operations"], "slices": 0}
 
-    seconds: float
-    cpu: int | None
+    def slice(self) -> None:
+        self._child.say()
+        for name, value in answer(self._child).items():
+            self._total[name] = self._total.get(name, 0) + value
+        self._total["slices"] += 1
 
-    def command(self, row: str, column: str) -> list[str]:
-        cpu = [] if self.cpu is None else ["--cpu", str(self.cpu)]
-        seconds = str(self.seconds / SLICES)
-        return python_command("scheduling_child", row, column, "--seconds", seconds, *cpu)
-
-    def __call__(
-        self, row: str, columns: Sequence[str]
-    ) -> Iterator[tuple[str, harness.Values | Failed]]:
-        fixed = WORKLOADS[row].operations is not None
-        failed: dict[str, Failed] = {}
-        totals: dict[str, dict[str, int]] = {}
-        with contextlib.ExitStack() as stack:
-            children: dict[str, Child] = {}
-            for column in columns:
-                try:
-                    child = stack.enter_context(running(self.command(row, column)))
-                    operations = json.loads(child.line(PATIENCE))["operations"]
-                except Failed as error:
-                    failed[column] = error
-                else:
-                    children[column] = child
-                    totals[column] = {"operations_per_slice": operations, "slices": 0}
-            for _ in range(1 if fixed else SLICES):
-                for column in [each for each in children if each not in failed]:
-                    try:
-                        self.run_slice(children[column], totals[column])
-                    except Failed as error:
-                        failed[column] = error
-        for column in columns:
-            yield column, failed.get(column) or finished(totals[column])
-
-    @staticmethod
-    def run_slice(child: Child, total: dict[str, int]) -> None:
-        child.say()
-        for name, value in json.loads(child.line(PATIENCE)).items():
-            total[name] = total.get(name, 0) + value
-        total["slices"] += 1
+    def result(self) -> harness.Values:
+        operations = self._total["operations_per_slice"] * self._total["slices"]
+        return {"ns_per_operation": self._total["cpu_ns"] / operations, **self._total}
 
 
-def finished(total: dict[str, int]) -> harness.Values:
-    operations = total["operations_per_slice"] * total["slices"]
-    return {"ns_per_operation": total["cpu_ns"] / operations, **total}
+def answer(child: Child) -> dict[str, int]:
+    """What the child says next, or its failure."""
+    said: dict[str, Any] = json.loads(child.line(PATIENCE))
+    if "error" in said:
+        raise Failed(said["error"])
+    return said
+
+
+def rounds_of(seconds: float, slices: int, cpu: int | None) -> harness.Round:
+    """How a round of a row is measured: `seconds` for each implementation in so many slices."""
+    arguments = ["--seconds", str(seconds / slices)]
+    arguments += [] if cpu is None else ["--cpu", str(cpu)]
+
+    def open_session(stack: contextlib.ExitStack, row: str, column: str) -> Session:
+        command = python_command("scheduling_child", row, column, *arguments)
+        return Session(stack.enter_context(running(command)))
+
+    return harness.in_slices(
+        open_session, lambda row: slices if WORKLOADS[row].operations is None else 1
+    )
 
 
 def chosen_rows(options: argparse.Namespace) -> list[str]:
@@ -94,7 +75,8 @@ def chosen_rows(options: argparse.Namespace) -> list[str]:
 
 def run(options: argparse.Namespace) -> harness.Report:
     """Measure what the options ask for."""
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    rounds = options.rounds or (harness.QUICK_ROUNDS if options.quick else harness.ROUNDS)
+    slices = harness.QUICK_SLICES if options.quick else harness.SLICES
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     rows = chosen_rows(options)
     wanted = harness.select(options.impl, list(IMPLEMENTATIONS), "implementation")
@@ -105,7 +87,7 @@ def run(options: argparse.Namespace) -> harness.Report:
     neighbours = machine.Neighbours()
     progress = harness.Progress(rounds * len(rows), rounds)
     cells = harness.alternate(
-        rows, dict.fromkeys(rows, here), rounds, Slices(seconds, cpu), progress
+        rows, dict.fromkeys(rows, here), rounds, rounds_of(seconds, slices, cpu), progress
     )
     return harness.Report(
         benchmark="scheduling",
@@ -118,7 +100,7 @@ def run(options: argparse.Namespace) -> harness.Report:
             "rounds": rounds,
             "seconds": seconds,
             "pinned_to": cpu,
-            "slices": SLICES,
+            "slices": slices,
             "gc": "enabled with the default thresholds, collected once before each measurement",
         },
         where=machine.describe(),

@@ -16,6 +16,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Mapping
 
 from implementations import IMPLEMENTATIONS, Environment, environment, new_loop, pin
 from workloads import WORKLOADS, Workload
@@ -51,13 +52,14 @@ def calibrate(env: Environment, workload: Workload, seconds: float) -> int:
         cpu, _ = timed(env, workload, n)
         if cpu > seconds * 1e9 / 8:
             n = int(n * seconds * 1e9 / cpu)
-            timed(env, workload, max(unit, n // unit * unit))
+            if n > unit:
+                timed(env, workload, n // unit * unit)
             break
         n *= 4
     return max(unit, min(n, MAXIMUM) // unit * unit)
 
 
-def say(message: dict[str, int]) -> None:
+def say(message: Mapping[str, int | str]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
@@ -94,7 +96,12 @@ def main() -> None:
     pin(options.cpu)
     if not gc.isenabled():
         sys.exit("the garbage collector is off: not what users have")
-    serve(WORKLOADS[options.workload], options.implementation, options.seconds)
+    try:
+        serve(WORKLOADS[options.workload], options.implementation, options.seconds)
+    except Exception as error:
+        # Said here and not left to the traceback: what a loop leaves behind complains after it.
+        say({"error": f"{type(error).__name__}: {error}"})
+        raise
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,33 +28,51 @@ def test_slices_are_whole_operations_of_the_workload() -> None:
 
 
 def test_round_adds_up_the_slices() -> None:
-    ((column, values),) = scheduling.Slices(0.02, None)("task-one", ["asyncio"])
+    ((column, values),) = scheduling.rounds_of(0.02, 4, None)("task-one", ["asyncio"])
     assert column == "asyncio"
     assert not isinstance(values, Failed)
     operations = values["operations_per_slice"] * values["slices"]
-    assert values["slices"] == scheduling.SLICES
+    assert values["slices"] == 4
     assert values["ns_per_operation"] == values["cpu_ns"] / operations
 
 
-def test_one_failing_implementation_does_not_spoil_the_round(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Broken(scheduling.Slices):
-        def command(self, row: str, column: str) -> list[str]:
-            if column == "broken":
-                return [sys.executable, "-c", "raise SystemExit('lost a callback')"]
-            return super().command(row, column)
+LOSSY = f"""
+import asyncio, sys
+sys.path.insert(0, {str(child.HERE)!r})
+import scheduling_child
 
-    outcomes = dict(Broken(0.02, None)("task-one", ["broken", "asyncio"]))
-    assert str(outcomes["broken"]) == "lost a callback"
-    assert not isinstance(outcomes["asyncio"], Failed)
+class Lossy(asyncio.SelectorEventLoop):
+    given = 0
+    def call_soon(self, callback, *args, context=None):
+        handle = super().call_soon(callback, *args, context=context)
+        if getattr(callback, "__name__", "") == "callback":
+            Lossy.given += 1
+            if Lossy.given % 100 == 0:
+                handle.cancel()
+        return handle
+
+asyncio.new_event_loop = Lossy
+scheduling_child.main()
+"""
+
+
+def test_wrong_result_of_a_workload_is_the_reason(tmp_path: Path) -> None:
+    """A loop that loses callbacks, measured through the real child."""
+    program = tmp_path / "lossy.py"
+    program.write_text(LOSSY)
+    arguments = ["call-soon-burst", "asyncio", "--seconds", "0.001"]
+    with (
+        running([sys.executable, str(program), *arguments]) as measured,
+        pytest.raises(Failed, match="WrongResult: 99000 callbacks ran, 100000 were scheduled"),
+    ):
+        scheduling.answer(measured)
 
 
 def test_debug_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "environment", lambda: {"PYTHONASYNCIODEBUG": "1"})
     command = child.python_command(CHILD, "task-one", "asyncio")
     with running(command) as measured, pytest.raises(Failed, match="debug mode"):
-        measured.line(20)
+        scheduling.answer(measured)
 
 
 def test_environment_that_slows_python_stays_outside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 import echo
+import harness
 from child import Child, Failed, running
 
 pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="loadgen needs cargo")
@@ -68,8 +70,10 @@ def test_messages_are_those_the_server_saw(loadgen: str) -> None:
         assert load.line(10) == "ready"
         before = serving.received
         load.say()
+        first = json.loads(load.line(10))
+        load.say()
         result = json.loads(load.line(10))
-        assert result["messages"] > 0
+        assert 0 < first["messages"] < result["messages"]
         assert serving.received - before == result["messages"] * SIZE
         assert 0 < result["p50_ns"] <= result["p99_ns"] <= result["p999_ns"]
 
@@ -109,11 +113,19 @@ def test_closed_connection_is_found(loadgen: str) -> None:
         load.line(10)
 
 
+def measured(loadgen: str, name: str, column: str) -> harness.Values:
+    bench = echo.Bench(loadgen, 0.1, 2, None, None)
+    with contextlib.ExitStack() as stack:
+        session = bench.open_session(stack, echo.all_rows("settled")[name], column)
+        session.slice()
+        session.slice()
+        return session.result()
+
+
 @pytest.mark.parametrize("column", ["asyncio", echo.FLOOR])
 @pytest.mark.parametrize("name", ["protocol-64B-10", "streams-10KiB-1", "three-writes-1KiB-10"])
 def test_cell_is_measured(loadgen: str, name: str, column: str) -> None:
-    bench = echo.Bench(loadgen, 0.1, None, None)
-    values = bench.measure(echo.all_rows("settled")[name], column)
+    values = measured(loadgen, name, column)
     assert values["messages"] > 0
     parts = values["user_us_per_message"] + values["system_us_per_message"]
     assert values["cpu_us_per_message"] == parts > 0
@@ -121,5 +133,4 @@ def test_cell_is_measured(loadgen: str, name: str, column: str) -> None:
 
 def test_large_messages_pass_through_full_socket_buffers(loadgen: str) -> None:
     """The floor server keeps what the kernel does not take, and loses nothing."""
-    bench = echo.Bench(loadgen, 0.1, None, None)
-    assert bench.measure(echo.all_rows("settled")["protocol-100KiB-10"], echo.FLOOR)["messages"]
+    assert measured(loadgen, "protocol-100KiB-10", echo.FLOOR)["messages"]

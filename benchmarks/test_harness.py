@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -34,47 +35,63 @@ def report(cells: harness.Cells) -> harness.Report:
     )
 
 
-def test_implementations_take_turns_round_by_round() -> None:
-    order: list[tuple[str, str]] = []
+class Recorded:
+    """A session that writes down its slices, and fails in the given one."""
 
-    def measure(row: str, column: str) -> harness.Values:
-        order.append((row, column))
-        return {"ns": 1.0}
+    def __init__(self, log: list[str], name: str, fails_in: int) -> None:
+        self.log, self.name, self.left = log, name, fails_in
 
-    harness.alternate(
-        ["x", "y"], {"x": ["A", "B"], "y": ["A"]}, 2, harness.one_by_one(measure), Quiet()
-    )
-    assert order == [("x", "A"), ("x", "B"), ("y", "A")] * 2
+    def slice(self) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Failed("a callback was lost")
+        self.log.append(self.name)
+
+    def result(self) -> harness.Values:
+        return {"ns": float(self.log.count(self.name))}
+
+
+def recorded(log: list[str], slices: int, fails_in: dict[str, int] | None = None) -> harness.Round:
+    def open_session(_stack: contextlib.ExitStack, _row: str, column: str) -> Recorded:
+        log.append(f"open {column}")
+        if column == "absent":
+            raise Failed("no such loop")
+        return Recorded(log, column, (fails_in or {}).get(column, -1))
+
+    return harness.in_slices(open_session, lambda _row: slices)
+
+
+def test_implementations_take_turns_by_slices_and_rounds() -> None:
+    log: list[str] = []
+    harness.alternate(["x"], {"x": ["A", "B"]}, 2, recorded(log, 3), Quiet())
+    assert log == ["open A", "open B", *["A", "B"] * 3] * 2
 
 
 def test_failure_is_kept_and_not_tried_again() -> None:
-    tries = 0
-
-    def measure(_row: str, column: str) -> harness.Values:
-        nonlocal tries
-        if column == "B":
-            tries += 1
-            raise Failed("a callback was lost")
-        return {"ns": 1.0}
-
-    cells = harness.alternate(["x"], {"x": ["A", "B"]}, 3, harness.one_by_one(measure), Quiet())
-    assert tries == 1
-    assert cells["x"]["B"] == harness.Cell([None] * 3, "a callback was lost")
-    assert report(cells).errors() == ["x on B: a callback was lost"]
+    log: list[str] = []
+    columns = {"x": ["A", "absent", "B"]}
+    cells = harness.alternate(["x"], columns, 2, recorded(log, 3, {"B": 2}), Quiet())
+    assert log == ["open A", "open absent", "open B", "A", "B", "A", "A", "open A", *["A"] * 3]
+    assert cells["x"]["B"] == harness.Cell([None] * 2, "a callback was lost")
+    assert report(cells).errors() == ["x on absent: no such loop", "x on B: a callback was lost"]
     assert report(cells).text_of("x", "B")[0] == "failed"
+    assert cells["x"]["A"].error is None
 
 
 def test_interrupt_keeps_the_rounds_that_were_whole() -> None:
-    measured = 0
+    rounds = 0
 
-    def measure(_row: str, column: str) -> harness.Values:
-        nonlocal measured
-        measured += 1
-        if measured == 4:
+    def measure_round(
+        _row: str, columns: Sequence[str]
+    ) -> Iterator[tuple[str, harness.Values | Failed]]:
+        nonlocal rounds
+        rounds += 1
+        yield columns[0], {"ns": 5.0}
+        if rounds == 2:
             raise KeyboardInterrupt
-        return {"ns": 5.0}
+        yield columns[1], {"ns": 5.0}
 
-    cells = harness.alternate(["x"], {"x": ["A", "B"]}, 3, harness.one_by_one(measure), Quiet())
+    cells = harness.alternate(["x"], {"x": ["A", "B"]}, 3, measure_round, Quiet())
     assert cells["x"]["A"].figures("ns") == cells["x"]["B"].figures("ns") == [5.0]
 
 

@@ -224,7 +224,7 @@ PROGRAMS = {
         "import pickle\nclass Mine: pass\nprint(type(pickle.loads(pickle.dumps(Mine()))) is Mine)\n"
     ),
     "flags": "import sys; print(sys.flags)",
-    "no future features of ours": "def inner(x: undefined = 1): pass\nprint(inner.__annotations__)\n",
+    "no future features of ours": "def f(x: undefined): pass\nprint(f.__annotations__)\n",
 }
 
 
@@ -367,9 +367,10 @@ def test_too_old_python(place: Place) -> None:
 def test_demo_without_its_extra(place: Place) -> None:
     program = (
         "import sys\n"
-        "sys.modules['rich'] = sys.modules['aiohttp'] = None\n"  # not to be found
+        "for name in ('aiohttp', 'matplotlib', 'rich'):\n"
+        "    sys.modules[name] = None\n"  # not to be found
         "sys.argv = ['aioxide', 'demo']\n"
         "from aioxide.cli import main\n"
         "main()\n"
     )
-    refused(place.run("-c", program), "aiohttp and rich", "pip install 'aioxide[demo]'")
+    refused(place.run("-c", program), "aiohttp, matplotlib, rich", "pip install 'aioxide[demo]'")

@@ -22,7 +22,7 @@ pub struct Plan {
     /// Bytes in a message.
     #[arg(long, default_value_t = 64)]
     size: usize,
-    /// How long to measure.
+    /// How long to run for each line on standard input.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// How long to run before that.
@@ -142,7 +142,7 @@ impl Load {
     }
 }
 
-/// Connect, warm up, say `ready`, wait for a line, measure, print the result.
+/// Connect, warm up, say `ready`; for each line run once and print the sums so far.
 pub fn run(plan: &Plan) -> io::Result<()> {
     if plan.size < HEADER {
         return Err(io::Error::other(format!(
@@ -176,18 +176,19 @@ pub fn run(plan: &Plan) -> io::Result<()> {
     load.latencies = Histogram::new();
 
     println!("ready");
-    io::stdin().lock().read_line(&mut String::new())?;
-    let elapsed = load.run(&mut connections, Duration::from_secs_f64(plan.seconds))?;
-    let latencies = &load.latencies;
-    println!(
-        r#"{{"messages": {}, "seconds": {:.6}, "p50_ns": {}, "p99_ns": {}, "p999_ns": {}}}"#,
-        latencies.count(),
-        elapsed.as_secs_f64(),
-        latencies.quantile(500),
-        latencies.quantile(990),
-        latencies.quantile(999),
-    );
-    // The server is measured until here; the connections may go only when that is done.
-    io::stdin().lock().read_line(&mut String::new())?;
+    let mut elapsed = Duration::ZERO;
+    // The connections stay until the end of input: the server is measured between the lines.
+    while io::stdin().lock().read_line(&mut String::new())? > 0 {
+        elapsed += load.run(&mut connections, Duration::from_secs_f64(plan.seconds))?;
+        let latencies = &load.latencies;
+        println!(
+            r#"{{"messages": {}, "seconds": {:.6}, "p50_ns": {}, "p99_ns": {}, "p999_ns": {}}}"#,
+            latencies.count(),
+            elapsed.as_secs_f64(),
+            latencies.quantile(500),
+            latencies.quantile(990),
+            latencies.quantile(999),
+        );
+    }
     Ok(())
 }

@@ -30,8 +30,8 @@ struct Options {
 enum Command {
     /// Send messages to an echo server on 127.0.0.1 and measure.
     ///
-    /// Prints `ready` after the warm-up, waits for a line on standard input, then prints the
-    /// result. Between the two nothing is in flight, so that the server's CPU time can be read.
+    /// Prints `ready` after the warm-up, then runs once for each line on standard input and prints
+    /// the sums so far. In between nothing is in flight, and the server's CPU time can be read.
     Load(load::Plan),
     /// Be the echo server. Prints the port, then CPU time for each line on standard input.
     Serve,

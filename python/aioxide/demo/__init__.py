@@ -30,8 +30,7 @@ def main(words: Sequence[str]) -> int:
     options = parse(words)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        names = " and ".join(missing)
-        return _refuse(f"{names} must be installed: pip install 'aioxide[demo]'")
+        return _refuse(f"needs {', '.join(missing)}: pip install 'aioxide[demo]'")
     for path in (options.output, options.json):
         if path is not None and (reason := unwritable(path)):
             return _refuse(f"cannot write {path}: {reason}")

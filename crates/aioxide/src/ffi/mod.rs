@@ -24,6 +24,7 @@ pub(crate) mod cell;
 pub(crate) mod compat;
 pub(crate) mod context;
 pub(crate) mod error;
+pub(crate) mod family;
 pub(crate) mod freelist;
 pub(crate) mod gil;
 pub(crate) mod method;

@@ -62,6 +62,8 @@ pub(crate) trait Native: Sized + 'static {
 pub(crate) struct Class<T> {
     ptype: Cell<*mut ffi::PyTypeObject>,
     offset: Cell<usize>,
+    /// The state lies no lower than this, see [`Class::reserve`].
+    reserved: Cell<usize>,
     base_traverse: Cell<Option<ffi::traverseproc>>,
     base_clear: Cell<Option<ffi::inquiry>>,
     free: FreeList,
@@ -84,6 +86,7 @@ impl<T: Native> Class<T> {
         Class {
             ptype: Cell::new(std::ptr::null_mut()),
             offset: Cell::new(0),
+            reserved: Cell::new(0),
             base_traverse: Cell::new(None),
             base_clear: Cell::new(None),
             free: FreeList::new(pool),
@@ -154,6 +157,17 @@ impl<T: Native> Class<T> {
         unsafe { object.byte_add(self.offset.get()).cast::<T>().write(state) }
     }
 
+    /// Leaves room in front of the state for the fields of `base` too, before `build`.
+    pub(crate) fn reserve(&self, base: &Any) {
+        // SAFETY: a type object of asyncio, whose size is only read.
+        let size = unsafe { (*base.as_ptr().cast::<ffi::PyTypeObject>()).tp_basicsize };
+        self.reserved.set(size.cast_unsigned());
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.offset.get()
+    }
+
     /// Makes the class. `configure` adds methods, getters and slots.
     pub(crate) fn build(
         &'static self,
@@ -170,7 +184,7 @@ impl<T: Native> Class<T> {
                 is_c_type(base_type),
             )
         };
-        let offset = base_size.next_multiple_of(align_of::<T>());
+        let offset = base_size.max(self.reserved.get()).next_multiple_of(align_of::<T>());
         self.offset.set(offset);
         if is_c {
             self.base_traverse.set(base_traverse);

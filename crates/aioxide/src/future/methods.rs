@@ -24,13 +24,11 @@ pub(crate) fn cancel_message<'a>(args: &Args<'a>) -> Res<Option<&'a Any>> {
 }
 
 fn result<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
-    this.future().ensure_alive()?;
     state::result(this.future())
 }
 
 fn exception<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
     let future = this.future();
-    future.ensure_alive()?;
     match future.state() {
         State::Pending => {
             Err(Raised::of_class(&imports().invalid_state_error, "Exception is not set."))

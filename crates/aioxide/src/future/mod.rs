@@ -21,8 +21,9 @@ use crate::ffi::call::Signature;
 use crate::ffi::module::imports;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Res, Visit};
 
-/// `aioxide.Future`.
+/// `aioxide.Future`. Its first and only field is also the first of `Task` (see `ffi::family`).
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Future {
     state: FutureState,
 }
@@ -100,6 +101,7 @@ pub(crate) use state::{set_exception as fail, set_result as resolve};
 /// Makes the classes `Future` and its iterator.
 pub(crate) fn build() -> Res<()> {
     iterator::build()?;
+    FUTURE.reserve(&imports().task_base);
     FUTURE.build(&imports().future_base, |b| {
         common(b)
             .doc(c"Future(*, loop=None)\n--\n\nA result that is not there yet, bound to an event loop. An asyncio.Future.")

@@ -39,6 +39,7 @@ mod step_call;
 
 use std::cell::Cell;
 
+use crate::ffi::family;
 use crate::ffi::method::BoundMethod;
 use crate::ffi::module::{Global, imports, names};
 use crate::ffi::weak_list::{Listed, Place};
@@ -50,8 +51,9 @@ pub(crate) use methods::{NewTask, create};
 pub(crate) use step::{step, wake};
 pub(crate) use step_call::StepCall;
 
-/// `aioxide.Task`.
+/// `aioxide.Task`. Its first field lets it pass for a `Future` (see `ffi::family`).
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Task {
     future: FutureState,
     coro: Slot,
@@ -105,6 +107,8 @@ impl Native for Task {
         {
             raised.unraisable(Some(this.as_any()));
         }
+        // Whoever keeps it alive now has a task that will never run again.
+        registry::done(this);
         finalize_future(this);
     }
     fn on_dealloc(this: &Inst<Self>) {
@@ -190,5 +194,6 @@ fn task_wakeup(this: &Inst<Task>, future: &Any) -> Res<Object> {
 pub(crate) fn build() -> Res<()> {
     WAKEUP.set(BoundMethod::leak(c"task_wakeup", task_wakeup));
     step_call::build()?;
-    methods::build(&TASK)
+    methods::build(&TASK)?;
+    family::join(&TASK, crate::future::Future::class())
 }
