@@ -28,6 +28,7 @@ from implementations import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
     import argparse
+    import contextlib
 
 FLOOR = "rust-epoll"
 SECONDS, QUICK_SECONDS = 1.0, 0.4

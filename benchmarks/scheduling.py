@@ -9,7 +9,6 @@ The workloads are in workloads.py; how a figure is made and read, in README.md.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from workloads import WORKLOADS
 
 if TYPE_CHECKING:
     import argparse
+    import contextlib
 
 SECONDS, QUICK_SECONDS = 0.2, 0.05
 

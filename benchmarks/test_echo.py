@@ -9,12 +9,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
 import echo
-import harness
 from child import Child, Failed, running
+
+if TYPE_CHECKING:
+    import harness
 
 pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="loadgen needs cargo")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,10 @@ import harness
 import machine
 from child import Failed
 from implementations import Implementation
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Iterator, Sequence
 
 
 class Quiet(harness.Progress):

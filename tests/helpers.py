@@ -38,7 +38,7 @@ def implementation(name: str) -> Implementation:
 
 
 def live_objects() -> dict[str, int]:
-    """Return how many native objects of each kind are alive (nothing before aioxide is imported)."""
+    """Return how many native objects of each kind are alive: none before aioxide is imported."""
     native = sys.modules.get("aioxide._aioxide")
     if native is None:
         return {}
@@ -155,6 +155,12 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
+def finish_once(future: asyncio.Future[None]) -> None:
+    """Give a future its result unless it has one: for what may be called more than once."""
+    if not future.done():
+        future.set_result(None)
+
+
 def refused_port() -> int:
     """Return a loopback port at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -184,7 +190,8 @@ class Recorder(asyncio.Protocol):
         self.connected.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        assert type(data) is bytes and data
+        assert type(data) is bytes
+        assert data
         if self.events[-1] != "data":
             self.events.append("data")
         self.data += data
@@ -273,3 +280,53 @@ async def recv_all(sock: socket.socket) -> bytes:
 def run_in(loop: asyncio.AbstractEventLoop, body: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end on a loop that does not run now."""
     return loop.run_until_complete(body)
+
+
+def port_of(server: Any) -> int:
+    """Return the port that a server got."""
+    return int(server.sockets[0].getsockname()[1])
+
+
+class Service:
+    """A server on a free loopback port; remembers the protocols that it made."""
+
+    def __init__(self) -> None:
+        self.made: list[Recorder] = []
+        self.server: Any
+
+    def factory(self) -> Recorder:
+        self.made.append(Recorder())
+        return self.made[-1]
+
+    async def start(self, *args: Any, **kwargs: Any) -> Service:
+        loop = asyncio.get_running_loop()
+        arguments = args or (("127.0.0.1", 0) if "sock" not in kwargs else ())
+        self.server = await loop.create_server(self.factory, *arguments, **kwargs)
+        return self
+
+    async def dial(self, **kwargs: Any) -> Recorder:
+        loop = asyncio.get_running_loop()
+        host, port = self.server.sockets[0].getsockname()[:2]
+        _, protocol = await loop.create_connection(Recorder, host, port, **kwargs)
+        return protocol
+
+    async def accepted(self, count: int = 1) -> list[Recorder]:
+        while len(self.made) < count:
+            await turns(1)
+        await asyncio.gather(*(protocol.connected for protocol in self.made))
+        return self.made
+
+    async def close(self) -> None:
+        self.server.close()
+        for protocol in self.made:
+            if protocol.connected.done():
+                protocol.transport.abort()
+                await protocol.lost
+        await self.server.wait_closed()
+
+
+async def gone(*protocols: Recorder) -> None:
+    """Abort what is left of some connections and wait until their protocols know."""
+    for protocol in protocols:
+        protocol.transport.abort()
+        await protocol.lost

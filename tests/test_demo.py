@@ -210,6 +210,15 @@ def test_child_that_fails_says_why_in_its_last_words() -> None:
             child.finish()
 
 
+def test_last_words_of_an_exception_group_are_not_its_frame() -> None:
+    program = "raise ExceptionGroup('several', [ValueError('the first'), KeyError('the last')])"
+    with (
+        Child("the child", ["-c", program]) as child,
+        pytest.raises(ChildFailed, match=r"ended with code 1: KeyError: 'the last'$"),
+    ):
+        child.hear()
+
+
 def test_child_that_dies_before_its_first_word() -> None:
     program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with (
@@ -352,6 +361,7 @@ def test_scheduling_benchmark_that_breaks_is_reported(tmp_path: Path) -> None:
         scheduling.measure(script, ["asyncio"])
 
 
+@pytest.mark.may_leave_residue  # matplotlib keeps the font files open that it has used
 @pytest.mark.parametrize("with_scheduling", [True, False])
 @pytest.mark.parametrize("names", [("asyncio", "uvloop", "aioxide"), ("aioxide",)])
 def test_chart_is_a_picture_that_uses_every_colour(

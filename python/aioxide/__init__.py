@@ -7,6 +7,15 @@ Importing this package changes nothing. Run a program on it with ``aioxide.run(m
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 11):
+    _refusal = "aioxide needs Python 3.11 or newer, this is {}.{}".format(*sys.version_info[:2])
+    if sys.argv[:1] == ["-m"]:  # `python -m aioxide`: one line instead of a traceback
+        sys.stderr.write(_refusal + "\n")
+        raise SystemExit(2)
+    raise ImportError(_refusal)
+
 from typing import TYPE_CHECKING, Any
 
 from ._aioxide import Future, Handle, Task, TimerHandle, __version__
@@ -19,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EventLoop",
-    "EventLoopPolicy",
     "Future",
     "Handle",
     "Runner",
@@ -37,7 +45,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what asyncio deprecates only when it is asked for."""
     if name == "EventLoopPolicy":
-        from .policy import EventLoopPolicy
+        from . import policy
 
-        return EventLoopPolicy
+        return policy.EventLoopPolicy
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,12 +8,11 @@ themselves is told in one line on stderr, with exit code 2.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import platform
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from . import program
+from . import __version__, program
 from .install import install
 
 if TYPE_CHECKING:
@@ -137,12 +136,8 @@ def _parser(prog: str, usage: str, description: str, epilog: str) -> _Parser:
 
 
 def _version() -> str:
-    try:
-        version = importlib.metadata.version("aioxide")
-    except importlib.metadata.PackageNotFoundError:
-        version = "from a source tree"
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"aioxide {version} ({python}, {platform.system()} {platform.machine()})"
+    return f"aioxide {__version__} ({python}, {platform.system()} {platform.machine()})"
 
 
 def _fail(message: str) -> NoReturn:

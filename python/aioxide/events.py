@@ -10,6 +10,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from . import _aioxide
+from .connections import Connections
 from .signals import SignalHandlers
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["EventLoop"]
 
 
-class EventLoop(SignalHandlers, _aioxide.LoopCore, asyncio.BaseEventLoop):
+class EventLoop(SignalHandlers, Connections, _aioxide.LoopCore, asyncio.BaseEventLoop):
     """An asyncio event loop whose callbacks, tasks, timers and sockets run natively.
 
     It is an ``asyncio.BaseEventLoop``: what is not overridden here or in the native half behaves
@@ -78,10 +79,6 @@ class EventLoop(SignalHandlers, _aioxide.LoopCore, asyncio.BaseEventLoop):
         """Create a native task with keywords that only the running Python's Task knows."""
         self._check_closed()
         return _aioxide.Task(coro, loop=self, **kwargs)
-
-    def _create_task_by_factory(self, coro: Any, **kwargs: Any) -> Any:
-        """Let the task factory make the task, called as the running Python calls it."""
-        return base_events.BaseEventLoop.create_task(self, coro, **kwargs)
 
     def _report_slow(self, handle: Any, seconds: float) -> None:
         """Log a callback or a task step that held the loop up in debug mode."""

@@ -31,10 +31,10 @@ def main(job_path: Path) -> int:
     # A shell may start the runner with SIGINT ignored; the tests of Ctrl-C need Python's handler.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def watch() -> None:
-        faulthandler.dump_traceback_later(job.timeout, exit=True, file=stacks)
+    def watch(test: str | None) -> None:
+        faulthandler.dump_traceback_later(job.limit(test), exit=True, file=stacks)
 
-    watch()
+    watch(None)
     events = EventFile(job.events)
     if job.search_path is not None:
         sys.path.insert(0, job.search_path)
@@ -52,7 +52,7 @@ def main(job_path: Path) -> int:
         _select(job, implementation, module, result, events).run(result)
     events.write("end")
     # What follows is the end of the interpreter, which must neither crash nor hang either.
-    watch()
+    watch(None)
     return 0
 
 

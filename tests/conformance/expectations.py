@@ -21,7 +21,8 @@ FILE = Path(__file__).resolve().with_name("expectations.toml")
 #: The tables of the file. They differ in what they promise, not in how they are applied.
 TABLES = ("divergence", "not_implemented")
 
-_KEYS = frozenset({"tests", "reason", "outcome", "pythons", "upstream"})
+_KEYS = frozenset({"tests", "but_not", "reason", "outcome", "pythons", "upstream"})
+_OUTCOMES = {"failure": Outcome.FAILED, "skip": Outcome.SKIPPED, "hang": Outcome.HUNG}
 _VERSION = re.compile(r"(>=|<|)(\d+)\.(\d+)")
 
 
@@ -38,6 +39,7 @@ class Expectation:
     table: str
     reason: str
     upstream: str | None = None
+    but_not: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -46,7 +48,15 @@ class Expectation:
 
     def names(self, test: str) -> bool:
         """Whether the test is one of those."""
-        return fnmatchcase(test, self.pattern)
+        return fnmatchcase(test, self.pattern) and not any(
+            fnmatchcase(test, pattern) for pattern in self.but_not
+        )
+
+    def is_fulfilled_by(self, outcome: Outcome) -> bool:
+        """Whether this is what was expected. What hangs on one machine fails on a slower one."""
+        return outcome is self.outcome or (
+            self.outcome is Outcome.HUNG and outcome is Outcome.FAILED
+        )
 
     @property
     def explanation(self) -> str:
@@ -77,15 +87,21 @@ def _read_entry(table: str, entry: dict[str, Any]) -> list[Expectation]:
         raise ExpectationsError(f"an entry of {table} needs both tests and a reason: {entry}")
     if unknown := entry.keys() - _KEYS:
         raise ExpectationsError(f"an entry of {table} has an unknown key {min(unknown)!r}")
-    outcomes = {"failure": Outcome.FAILED, "skip": Outcome.SKIPPED}
     outcome = entry.get("outcome", "failure")
-    if outcome not in outcomes:
-        raise ExpectationsError(f"outcome is 'failure' or 'skip', not {outcome!r}")
+    if outcome not in _OUTCOMES:
+        raise ExpectationsError(f"outcome is one of {', '.join(_OUTCOMES)}, not {outcome!r}")
     for pattern in tests:
         if not re.match(r"\w+\.", pattern):
             raise ExpectationsError(f"{pattern!r} does not begin with the name of one module")
     return [
-        Expectation(pattern, outcomes[outcome], table, reason, entry.get("upstream"))
+        Expectation(
+            pattern,
+            _OUTCOMES[outcome],
+            table,
+            reason,
+            entry.get("upstream"),
+            tuple(entry.get("but_not", ())),
+        )
         for pattern in tests
     ]
 

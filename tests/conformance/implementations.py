@@ -22,6 +22,8 @@ class Implementation:
     new_event_loop: LoopFactory | None = None
     future: type | None = None
     task: type | None = None
+    handle: type | None = None
+    timer_handle: type | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,16 @@ def _uvloop() -> Implementation:
 
 
 def _aioxide() -> Implementation:
-    """Everything: the loop, `Future` and `Task`."""
+    """Everything: the loop, `Future` and `Task`, the handles."""
     aioxide = importlib.import_module("aioxide")
     return Implementation(
-        "aioxide", aioxide.EventLoop, aioxide.new_event_loop, aioxide.Future, aioxide.Task
+        "aioxide",
+        aioxide.EventLoop,
+        aioxide.new_event_loop,
+        aioxide.Future,
+        aioxide.Task,
+        aioxide.Handle,
+        aioxide.TimerHandle,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -48,7 +48,11 @@ class TestOutcome:
 
 @dataclass(frozen=True)
 class Job:
-    """What a child process is to do; it travels as a JSON file."""
+    """What a child process is to do; it travels as a JSON file.
+
+    `only`: these tests by id, all without it; `patterns`: these by name; `brief`: those that are
+    known to hang and are not waited for as long as others; `done`: those that ran before.
+    """
 
     package: str
     search_path: str | None
@@ -57,9 +61,17 @@ class Job:
     only: frozenset[str] | None
     patterns: list[str]
     timeout: float
+    brief: list[str] = field(default_factory=list)
+    brief_timeout: float = 0.0
     done: frozenset[str] = frozenset()
     events: str = ""
     stacks: str = ""
+
+    def limit(self, test: str | None) -> float:
+        """The time limit of a test, in seconds; of what is between tests, without one."""
+        if test is not None and any(fnmatchcase(test, pattern) for pattern in self.brief):
+            return min(self.brief_timeout, self.timeout)
+        return self.timeout
 
     def wants(self, test: str) -> bool:
         """Whether the test is to be run. A pattern without `*` may be anywhere, as in unittest."""

@@ -43,7 +43,7 @@ class EventFile:
 class StreamingResult(unittest.TestResult):
     """A `TestResult` that keeps nothing and writes everything."""
 
-    def __init__(self, events: EventFile, prefix: str, watch: Callable[[], None]) -> None:
+    def __init__(self, events: EventFile, prefix: str, watch: Callable[[str | None], None]) -> None:
         super().__init__()
         self._events = events
         self._prefix = prefix
@@ -63,7 +63,7 @@ class StreamingResult(unittest.TestResult):
         self._running = self.short_id(test)
         self._outcome, self._details = Outcome.PASSED, []
         self._events.write("start", test=self._running)
-        self._watch()
+        self._watch(self._running)
         self._started = time.perf_counter()
 
     def stopTest(self, test: unittest.TestCase) -> None:
@@ -80,7 +80,7 @@ class StreamingResult(unittest.TestResult):
             seconds=round(seconds, 4),
         )
         self._running = None
-        self._watch()
+        self._watch(None)
 
     def addFailure(self, test: unittest.TestCase, err: ExcInfo) -> None:
         """An assertion failed."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .implementations import CONTROL
+from .outcomes import Outcome
 from .supervisor import Supervisor
 from .verdicts import ModuleReport, judge
 
@@ -39,14 +40,16 @@ class Session:
 
     def run_module(self, module: str) -> ModuleReport:
         """Run and judge one module."""
-        run = self._supervisor(self.implementation).run(module, patterns=self.patterns)
+        expectations = [entry for entry in self.expectations if entry.module == module]
+        known = {entry.pattern for entry in expectations if entry.outcome is Outcome.HUNG}
+        run = self._supervisor(self.implementation, known).run(module, patterns=self.patterns)
 
         def on_control(tests: list[str]) -> dict[str, TestOutcome]:
             return self._supervisor(CONTROL).run(module, only=tests).tests
 
         judged = judge(
             run.tests.values(),
-            [entry for entry in self.expectations if entry.module == module],
+            expectations,
             None if self.implementation == CONTROL else on_control,
             complete=not self.patterns,
         )
@@ -70,5 +73,12 @@ class Session:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _supervisor(self, implementation: str) -> Supervisor:
-        return Supervisor(self.suite, implementation, self.timeout, self.max_losses, self.stop)
+    def _supervisor(self, implementation: str, known_to_hang: Iterable[str] = ()) -> Supervisor:
+        return Supervisor(
+            self.suite,
+            implementation,
+            self.timeout,
+            self.max_losses,
+            tuple(known_to_hang),
+            self.stop,
+        )

@@ -52,6 +52,14 @@ def _task(implementation: Implementation) -> Any:
     return implementation.task
 
 
+def _handle(implementation: Implementation) -> Any:
+    return implementation.handle
+
+
+def _timer_handle(implementation: Implementation) -> Any:
+    return implementation.timer_handle
+
+
 def _eager_task_factory(implementation: Implementation) -> Any:
     task = implementation.task
     return None if task is None else asyncio.create_eager_task_factory(task)  # type: ignore[attr-defined]
@@ -93,6 +101,10 @@ NAMES = (
         (3, 12),
     ),
     Name("asyncio", "eager_task_factory", _eager_task_factory, "the public name", (3, 12)),
+    Name("asyncio", "Handle", _handle, "the public name, which tests make handles by"),
+    Name("asyncio.events", "Handle", _handle, "what call_soon of TestLoop makes"),
+    Name("asyncio", "TimerHandle", _timer_handle, "the public name, which tests make handles by"),
+    Name("asyncio.events", "TimerHandle", _timer_handle, "what call_at of TestLoop makes"),
 )
 
 #: module -> (the one class kept, why its `create_event_loop` is replaced)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ RUN = Path(__file__).resolve().with_name("run.py")
 
 #: What the watchdog inside a child may be late by before the child is killed from outside.
 GRACE = 10.0
+
+#: How long a test that is known to hang may do so, in seconds.
+BRIEF_TIMEOUT = 5.0
 
 #: How much of the output of a lost process is shown.
 TAIL = 6000
@@ -58,13 +62,15 @@ class Supervisor:
     """How to run modules: of which suite, on what, with which limits.
 
     A test may take `timeout` seconds; a module may lose `max_losses` processes to crashes and hangs
-    before the rest of it is given up.
+    before the rest of it is given up. Tests that `brief` names are known to hang: they are given
+    only a few seconds to do so, and the processes they take are not counted.
     """
 
     suite: Suite
     implementation: str
     timeout: float
     max_losses: int
+    brief: tuple[str, ...] = ()
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(
@@ -83,18 +89,28 @@ class Supervisor:
             only=None if only is None else frozenset(only),
             patterns=list(patterns),
             timeout=self.timeout,
+            brief=list(self.brief),
+            brief_timeout=BRIEF_TIMEOUT,
         )
         run = ModuleRun(module)
         started = time.perf_counter()
-        for _ in range(self.max_losses):
+        complete = False
+        while not complete:
             with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-                if self._run_child(run, job, Path(folder)):
-                    break
-        else:
-            detail = f"given up: {module} lost {self.max_losses} processes"
-            run.add(module, Outcome.NOT_RUN, detail)
+                complete = self._run_child(run, job, Path(folder))
+            if not complete and self._losses(run) >= self.max_losses:
+                run.add(module, Outcome.NOT_RUN, f"given up: lost {self.max_losses} processes")
+                break
         run.seconds = time.perf_counter() - started
         return run
+
+    def _losses(self, run: ModuleRun) -> int:
+        """How many tests took their process with them and were not known to."""
+        return sum(
+            test.outcome in (Outcome.CRASHED, Outcome.HUNG)
+            and not any(fnmatchcase(test.test, pattern) for pattern in self.brief)
+            for test in run.tests.values()
+        )
 
     def _run_child(self, run: ModuleRun, job: Job, folder: Path) -> bool:
         """Run one process and take in what it told; False if tests may be left."""
@@ -115,8 +131,9 @@ class Supervisor:
             )
             killed = self._wait(process, events)
         stuck = _read(stacks)
-        hung = self.timeout if stuck or killed else None
-        loss = _Loss(process.returncode, hung, stuck or _read(folder / "output")[-TAIL:])
+        loss = _Loss(
+            process.returncode, bool(stuck) or killed, stuck or _read(folder / "output")[-TAIL:]
+        )
         return _take_in(run, events, loss)
 
     def _wait(self, process: subprocess.Popen[bytes], events: Path) -> bool:
@@ -163,17 +180,17 @@ class _Loss:
     """How a process ended, for the case that this is what became of a test."""
 
     code: int
-    hung: float | None
+    hung: bool
     output: str
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome.CRASHED if self.hung is None else Outcome.HUNG
+        return Outcome.HUNG if self.hung else Outcome.CRASHED
 
     def describe(self) -> str:
         """What to show for the test that was running."""
-        if self.hung is not None:
-            ending = f"no progress for {self.hung:g} seconds"
+        if self.hung:
+            ending = "no progress within the time limit"
         elif self.code < 0:
             ending = f"killed by {signal.Signals(-self.code).name}"
         else:

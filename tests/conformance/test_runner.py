@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def test_failing_test_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("module", ["crash", "hang", "unimportable", "hang_at_exit"])
 def test_trouble_fails_the_run(module: str) -> None:
-    """Nobody can expect a crash or a hang, not even by naming it."""
+    """An expected failure is not an expected crash or hang, and a crash cannot be expected."""
     expectations = [expect(f"{module}.*")] if module != "unimportable" else []
     judged = judge(outcomes_of(module).values(), expectations, None)
     assert cli.conclude([ModuleReport(module, True, 1.0, tuple(judged))], 1.0) == 1
@@ -186,6 +187,26 @@ def test_expected_failure_does_not_fail_the_run() -> None:
     assert not expected.failures
     assert expected.count(Verdict.EXPECTED) == 6
     assert cli.conclude([expected], 1.0) == 0
+
+
+def test_expected_hang() -> None:
+    """A test that is known to hang costs a few seconds, and no process of those allowed."""
+    module = "hang"
+    known = f"{module}.*.test_2_waits_for_nothing"
+    supervisor = Supervisor(SAMPLES, "stock", TIMEOUT, max_losses=1, brief=(known,))
+    outcomes = supervisor.run(module).tests
+    assert outcomes["hang.Hang.test_3_after"].outcome is Outcome.PASSED
+    assert not ModuleReport(
+        module, True, 1.0, tuple(judge(outcomes.values(), [expect(known, Outcome.HUNG)], None))
+    ).failures
+
+
+def test_exceptions_of_an_expectation() -> None:
+    """A broad pattern can leave out what passes."""
+    expectation = replace(expect("m.*.test_ssl*"), but_not=("m.*.test_ssl_none", "m.A.*"))
+    assert expectation.names("m.B.test_ssl_one")
+    assert not expectation.names("m.B.test_ssl_none")
+    assert not expectation.names("m.A.test_ssl_one")
 
 
 def test_unexpected_success_fails_the_run() -> None:

@@ -112,9 +112,9 @@ def judge(
 
 
 def _fulfilled(test: TestOutcome, expectations: Iterable[Expectation]) -> Expectation | None:
-    """The expectation that the outcome fulfils. Nobody may expect a crash or a hang."""
+    """The expectation that the outcome fulfils. Nobody may expect a crash."""
     for expectation in expectations:
-        if expectation.outcome is test.outcome and expectation.names(test.test):
+        if expectation.is_fulfilled_by(test.outcome) and expectation.names(test.test):
             return expectation
     return None
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from helpers import Implementation, outcome, turns, value
+from helpers import Implementation, finish_once, outcome, turns, value
 
 pytestmark = [
     pytest.mark.usefixtures("loop"),
@@ -92,7 +92,7 @@ async def test_the_parent_s_descriptors_are_untouched(loop: asyncio.AbstractEven
     one, other = socket.socketpair()
     with one, other:
         got: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(one, lambda: got.done() or got.set_result(None))
+        loop.add_reader(one, finish_once, got)
         in_child(check)
         other.send(b"x")
         await got

@@ -179,9 +179,7 @@ def test_run_reports_what_the_callback_raises(
 
 
 @pytest.mark.parametrize("base", [SystemExit, KeyboardInterrupt])
-def test_run_lets_exits_through(
-    loop: asyncio.AbstractEventLoop, base: type[BaseException]
-) -> None:
+def test_run_lets_exits_through(loop: asyncio.AbstractEventLoop, base: type[BaseException]) -> None:
     def leave() -> None:
         raise base
 

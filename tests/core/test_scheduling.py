@@ -14,7 +14,6 @@ import pytest
 
 from helpers import Contexts, Implementation, collect, forever, outcome, run_turns, turns, value
 
-
 pytestmark = pytest.mark.usefixtures("loop")  # coroutine functions run on it
 
 
@@ -245,11 +244,9 @@ def test_odd_times(loop: asyncio.AbstractEventLoop, method: str, when: Any) -> N
     expected = attempt(control)
     control.close()
     got = attempt(loop)
-    if when == 10**400 and isinstance(when, int):
-        # asyncio keeps the number as it is; where it must become a float it cannot.
-        assert got in (expected, OverflowError)
-    else:
-        assert got == expected
+    # asyncio takes any object for a time, and stumbles once it is compared with another.
+    refusals = {"1": TypeError, "nan": ValueError, str(10**400): OverflowError}
+    assert got in (expected, refusals.get(str(when), expected))
 
 
 def test_many_cancelled_timers(loop: asyncio.AbstractEventLoop) -> None:
@@ -365,9 +362,7 @@ def test_other_base_exceptions_go_to_the_handler(
     assert isinstance(contexts.take_one()["exception"], Odd)
 
 
-def test_cancelled_error_in_a_callback(
-    loop: asyncio.AbstractEventLoop, contexts: Contexts
-) -> None:
+def test_cancelled_error_in_a_callback(loop: asyncio.AbstractEventLoop, contexts: Contexts) -> None:
     def leave() -> None:
         raise asyncio.CancelledError
 
@@ -403,8 +398,8 @@ def test_debug_checks_the_thread(loop: asyncio.AbstractEventLoop) -> None:
     def from_thread() -> None:
         for debug in (False, True):
             loop.set_debug(debug)
-            for method in (lambda: loop.call_soon(len, ()), lambda: loop.call_later(0, len, ())):
-                found.append((debug, outcome(method)))
+            found.append((debug, outcome(lambda: loop.call_soon(len, ()))))
+            found.append((debug, outcome(lambda: loop.call_later(0, len, ()))))
             loop.call_soon_threadsafe(len, ())
 
     async def body() -> None:
@@ -491,7 +486,7 @@ def test_run_until_complete(loop: asyncio.AbstractEventLoop) -> None:
 def test_run_until_complete_stopped_early(loop: asyncio.AbstractEventLoop) -> None:
     future = loop.create_future()
     loop.call_soon(loop.stop)
-    with pytest.raises(RuntimeError, match="Event loop stopped before Future completed."):
+    with pytest.raises(RuntimeError, match=r"Event loop stopped before Future completed\."):
         loop.run_until_complete(future)
     future.set_result("afterwards")
     assert loop.run_until_complete(future) == "afterwards"
@@ -520,9 +515,7 @@ def test_run_until_complete_registers_asyncio_s_callback(
 
 
 @pytest.mark.parametrize("base", [SystemExit, KeyboardInterrupt])
-def test_an_exit_out_of_a_task(
-    loop: asyncio.AbstractEventLoop, base: type[BaseException]
-) -> None:
+def test_an_exit_out_of_a_task(loop: asyncio.AbstractEventLoop, base: type[BaseException]) -> None:
     async def leaves() -> None:
         raise base("out")
 
@@ -544,10 +537,12 @@ def test_is_running_and_running_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def test_dropping_a_loop_unclosed_warns(implementation: Implementation) -> None:
-    loop = implementation.new_event_loop()
-    with pytest.warns(ResourceWarning, match="unclosed event loop"):
-        del loop
+    def make_and_drop() -> None:
+        implementation.new_event_loop()
         collect()
+
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        make_and_drop()
 
 
 def test_task_factory_gets_every_keyword(loop: asyncio.AbstractEventLoop) -> None:

@@ -218,9 +218,11 @@ def test_runner_turns_ctrl_c_into_cancellation(implementation: Implementation) -
             raise
 
     log: list[str] = []
-    with asyncio.Runner(loop_factory=implementation.new_event_loop) as runner:
-        with pytest.raises(KeyboardInterrupt):
-            runner.run(body())
+    with (
+        asyncio.Runner(loop_factory=implementation.new_event_loop) as runner,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        runner.run(body())
     assert log == ["cancelled"]
 
 

@@ -100,8 +100,7 @@ async def test_all_tasks_from_another_thread(
     """Listing never fails while the loop creates and ends tasks."""
 
     def look() -> None:
-        for _ in range(50):
-            found.append(waiting <= asyncio.all_tasks(loop))
+        found.extend(waiting <= asyncio.all_tasks(loop) for _ in range(50))
         loop.call_soon_threadsafe(stop.set)
 
     waiting: set[Any] = {types.Task(forever()) for _ in range(5)}
@@ -141,11 +140,27 @@ async def test_register_and_enter_by_hand(
     assert outcome(lambda: tasks._leave_task(loop, main)) is RuntimeError
     tasks._leave_task(loop, task)
     tasks._enter_task(loop, main)
-    tasks._unregister_task(task)
-    assert task not in asyncio.all_tasks()
-    tasks._register_task(task)
-    assert task in asyncio.all_tasks()
     await cancelled_and_done(task)
+
+
+async def test_tasks_of_other_libraries_are_listed(loop: asyncio.AbstractEventLoop) -> None:
+    """What registers itself as a task is one, wherever it comes from."""
+
+    class Own:
+        def done(self) -> bool:
+            return False
+
+        def get_loop(self) -> asyncio.AbstractEventLoop:
+            return loop
+
+        _loop = loop
+
+    tasks: Any = asyncio.tasks
+    own: Any = Own()
+    tasks._register_task(own)
+    assert own in asyncio.all_tasks()
+    tasks._unregister_task(own)
+    assert own not in asyncio.all_tasks()
 
 
 async def test_swapping_by_hand_within_a_step(types: Implementation) -> None:
@@ -170,9 +185,7 @@ async def test_swapping_by_hand_within_a_step(types: Implementation) -> None:
 
 
 @EAGER
-async def test_eager_runs_at_once(
-    loop: asyncio.AbstractEventLoop, types: Implementation
-) -> None:
+async def test_eager_runs_at_once(loop: asyncio.AbstractEventLoop, types: Implementation) -> None:
     async def body() -> str:
         log.append("ran")
         return "result"
@@ -317,9 +330,7 @@ def test_eager_outside_a_running_loop(
 
 
 @EAGER
-async def test_eager_task_factory(
-    loop: asyncio.AbstractEventLoop, types: Implementation
-) -> None:
+async def test_eager_task_factory(loop: asyncio.AbstractEventLoop, types: Implementation) -> None:
     factory = asyncio.create_eager_task_factory(types.Task)  # type: ignore[attr-defined]
     loop.set_task_factory(factory)
     try:

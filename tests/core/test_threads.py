@@ -7,7 +7,6 @@ import concurrent.futures
 import contextvars
 import threading
 import time
-from typing import Any
 
 import pytest
 
@@ -94,7 +93,8 @@ def test_many_threads_call_in(loop: asyncio.AbstractEventLoop) -> None:
             loop.stop()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in got]
-    loop.call_soon(lambda: [thread.start() for thread in threads])
+    for thread in threads:
+        loop.call_soon(thread.start)
     loop.run_forever()
     for thread in threads:
         thread.join()
@@ -103,7 +103,6 @@ def test_many_threads_call_in(loop: asyncio.AbstractEventLoop) -> None:
 
 def test_ping_pong_with_a_thread(loop: asyncio.AbstractEventLoop) -> None:
     """Every wake-up counts: one lost leaves both sides waiting."""
-    box: concurrent.futures.Future[Any]
 
     def work() -> None:
         for number in range(300):
@@ -230,8 +229,8 @@ def test_the_gil_is_free_while_the_loop_sleeps(loop: asyncio.AbstractEventLoop) 
     counted: list[int] = []
 
     def work() -> None:
-        for number in range(10_000):
-            counted.append(number)
+        while len(counted) < 10_000:
+            counted.append(len(counted))
         time.sleep(0)
         loop.call_soon_threadsafe(loop.stop)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import os
-import socket
-from typing import Any
+import random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from helpers import Contexts, Recorder, attach, turns, until
+
+if TYPE_CHECKING:
+    import socket
 
 pytestmark = pytest.mark.usefixtures("loop")
 
@@ -76,8 +80,6 @@ async def test_kinds_of_buffers(kind: str) -> None:
             self.data += memoryview(source)[:nbytes]
 
         def __init__(self) -> None:
-            import array
-
             super().__init__()
             self.wide = array.array("B", bytes(64))
 
@@ -181,7 +183,6 @@ async def test_pause_in_buffer_updated() -> None:
 @pytest.mark.parametrize("seed", range(4))
 async def test_switching_protocols_loses_nothing(seed: int) -> None:
     """Plain and buffered take turns, switching inside and outside their callbacks."""
-    import random
 
     class Plain(Recorder):
         def data_received(self, data: bytes) -> None:

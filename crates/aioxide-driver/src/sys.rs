@@ -7,9 +7,11 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::net::{
     self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt,
 };
@@ -77,6 +79,23 @@ pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
     })
 }
 
+/// [`accept`], with the peer's address where the family is an Internet one.
+#[inline]
+pub fn accept_from(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    let (accepted, address) = with_fd(fd, |fd| {
+        net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+    })?;
+    Ok((accepted, address.and_then(|address| address.try_into().ok())))
+}
+
+/// Whether a call failed for want of descriptors or memory: it may succeed later.
+pub fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
+}
+
 /// Reads from a pipe; 0 is the end of the stream (or an empty buffer).
 #[inline]
 pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
@@ -97,7 +116,7 @@ pub fn shutdown_write(fd: RawFd) -> io::Result<()> {
 /// Takes the socket's pending error (`SO_ERROR`) as its error number, so that it is no longer pending.
 pub fn socket_error(fd: RawFd) -> io::Result<Option<i32>> {
     let pending = with_fd(fd, |fd| sockopt::socket_error(fd))?;
-    Ok(pending.err().map(rustix::io::Errno::raw_os_error))
+    Ok(pending.err().map(Errno::raw_os_error))
 }
 
 /// Sends small segments at once (`TCP_NODELAY`); on a socket that is not TCP an error.

@@ -24,51 +24,51 @@ const INLINE: usize = 3;
 /// `count` of a call whose arguments are the tuple in `args[0]`.
 const TUPLE: u8 = u8::MAX;
 
-/// What a handle will call, and for whom: the part that both kinds share.
+/// What a handle will call, and for whom. References only: see `Native::OVERLAY`.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Call {
     callback: Slot,
     args: [Slot; INLINE],
-    count: Cell<u8>,
-    cancelled: Cell<bool>,
     context: Slot,
     loop_: Slot,
-    source_traceback: Slot,
-    /// The repr from before a cancel in debug mode.
-    repr: Slot,
+    /// `[source traceback, repr from before a cancel]`, in debug mode.
+    debug: Slot,
+}
+
+/// The part of a handle that is no reference.
+#[derive(Debug, Default)]
+struct Flags {
+    count: Cell<u8>,
+    cancelled: Cell<bool>,
+}
+
+/// A state that has a call: what lets the two classes share everything.
+pub(crate) trait HasCall: Native {
+    fn call(&self) -> &Call;
+    #[doc(hidden)]
+    fn count(&self) -> &Cell<u8>;
+    fn cancelled(&self) -> &Cell<bool>;
 }
 
 impl Call {
-    pub(crate) fn new(callback: Object, args: &[&Any], loop_: Object, ctx: Object) -> Res<Call> {
-        let mut call = Call {
+    /// The call, and the count that goes with it.
+    #[inline(always)]
+    fn new(callback: Object, args: &[&Any], loop_: Object, ctx: Object) -> Res<(Call, u8)> {
+        let own = |index: usize| Slot::new(args.get(index).map(|arg| arg.own()));
+        let (args, count) = if args.len() <= INLINE {
+            ([own(0), own(1), own(2)], u8::try_from(args.len()).unwrap_or(0))
+        } else {
+            ([Slot::new(Some(value::tuple(args)?)), Slot::default(), Slot::default()], TUPLE)
+        };
+        let call = Call {
             callback: Slot::new(Some(callback)),
+            args,
             context: Slot::new(Some(ctx)),
             loop_: Slot::new(Some(loop_)),
-            ..Call::default()
+            debug: Slot::default(),
         };
-        call.store_args(args)?;
-        Ok(call)
-    }
-
-    fn store_args(&mut self, args: &[&Any]) -> Res<()> {
-        if args.len() <= INLINE {
-            for (slot, arg) in self.args.iter_mut().zip(args) {
-                *slot = Slot::new(Some(arg.own()));
-            }
-            self.count.set(u8::try_from(args.len()).unwrap_or(0));
-        } else {
-            self.args[0] = Slot::new(Some(value::tuple(args)?));
-            self.count.set(TUPLE);
-        }
-        Ok(())
-    }
-
-    fn inline_count(&self) -> usize {
-        usize::from(self.count.get()).min(INLINE)
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.get()
+        Ok((call, count))
     }
 
     fn traverse(&self, visit: &mut Visit) {
@@ -78,14 +78,14 @@ impl Call {
         }
         self.context.visit(visit);
         self.loop_.visit(visit);
-        self.source_traceback.visit(visit);
+        self.debug.visit(visit);
     }
 
     fn clear(&self) {
         self.forget_callback();
         self.context.clear();
         self.loop_.clear();
-        self.source_traceback.clear();
+        self.debug.clear();
     }
 
     fn forget_callback(&self) {
@@ -93,116 +93,139 @@ impl Call {
         for arg in &self.args {
             arg.clear();
         }
-        self.count.set(0);
     }
 
-    /// Python's `_args`: a tuple, `None` after a cancel.
-    fn args_object(&self) -> Res<Object> {
-        if self.cancelled.get() && self.callback.is_none() {
-            return Ok(value::none());
-        }
-        if self.count.get() == TUPLE {
-            return Ok(self.args[0].get_or_none());
-        }
-        let owned: Vec<Object> =
-            self.args[..self.inline_count()].iter().map(Slot::get_or_none).collect();
-        value::tuple(&owned.iter().map(|arg| &**arg).collect::<Vec<_>>())
+    /// One of the two objects of `debug`.
+    fn debug_object(&self, index: usize) -> Option<Object> {
+        let objects = self.debug.get()?.list_items();
+        objects.into_iter().nth(index).filter(|object| !object.is_none())
+    }
+
+    fn set_debug_object(&self, index: usize, object: Object) -> Res<()> {
+        let mut objects = [0, 1].map(|i| self.debug_object(i).unwrap_or_else(value::none));
+        objects[index] = object;
+        self.debug.set(value::list(&objects)?);
+        Ok(())
+    }
+
+    fn source_traceback(&self) -> Option<Object> {
+        self.debug_object(0)
     }
 
     /// Takes asyncio's stack of the caller, in debug mode.
-    pub(crate) fn capture_source(&self) -> Res<()> {
-        self.source_traceback.set(imports().extract_stack.call0()?);
-        Ok(())
+    fn capture_source(&self) -> Res<()> {
+        self.set_debug_object(0, imports().extract_stack.call0()?)
     }
+}
 
-    /// Runs the callback in its context.
-    ///
-    /// `exclusive` says that nobody but the caller holds the handle, so that what it calls need
-    /// not be counted again for the time of the call.
-    #[inline]
-    fn invoke(&self, exclusive: bool) -> Res<()> {
-        let take = |slot: &Slot| if exclusive { slot.take() } else { slot.get() };
-        let (Some(callback), Some(ctx)) = (take(&self.callback), take(&self.context)) else {
-            return Ok(());
-        };
-        let args: [Option<Object>; INLINE] = [take(&self.args[0]), take(&self.args[1]), take(&self.args[2])];
-        let outcome = if self.count.get() == TUPLE {
-            let tuple = args[0].as_deref().unwrap_or(value::none_ref());
-            context::run(&ctx, || callback.call_tuple(tuple))
-        } else {
-            // Slot 0 is the spare one of the vectorcall protocol.
-            let mut argv = [std::ptr::null::<Any>(); INLINE + 1];
-            for (place, arg) in argv[1..].iter_mut().zip(&args) {
-                if let Some(arg) = arg {
-                    *place = &raw const **arg;
-                }
+fn inline_count<T: HasCall>(handle: &T) -> usize {
+    usize::from(handle.count().get()).min(INLINE)
+}
+
+/// Python's `_args`: a tuple, `None` after a cancel.
+fn args_object<T: HasCall>(handle: &T) -> Res<Object> {
+    let call = handle.call();
+    if handle.cancelled().get() && call.callback.is_none() {
+        return Ok(value::none());
+    }
+    if handle.count().get() == TUPLE {
+        return Ok(call.args[0].get_or_none());
+    }
+    let owned: Vec<Object> =
+        call.args[..inline_count(handle)].iter().map(Slot::get_or_none).collect();
+    value::tuple(&owned.iter().map(|arg| &**arg).collect::<Vec<_>>())
+}
+
+/// Runs the callback in its context.
+///
+/// `exclusive` says that nobody but the caller holds the handle, so that what it calls need not
+/// be counted again for the time of the call.
+#[inline]
+fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
+    let call = handle.call();
+    let take = |slot: &Slot| if exclusive { slot.take() } else { slot.get() };
+    let (Some(callback), Some(ctx)) = (take(&call.callback), take(&call.context)) else {
+        return Ok(());
+    };
+    let args: [Option<Object>; INLINE] =
+        [take(&call.args[0]), take(&call.args[1]), take(&call.args[2])];
+    let outcome = if handle.count().get() == TUPLE {
+        let tuple = args[0].as_deref().unwrap_or(value::none_ref());
+        context::run(&ctx, || callback.call_tuple(tuple))
+    } else {
+        // Slot 0 is the spare one of the vectorcall protocol.
+        let mut argv = [std::ptr::null::<Any>(); INLINE + 1];
+        for (place, arg) in argv[1..].iter_mut().zip(&args) {
+            if let Some(arg) = arg {
+                *place = &raw const **arg;
             }
-            let count = self.inline_count();
-            context::run(&ctx, || callback.call_with_spare(&mut argv[..=count]))
-        };
-        match outcome {
-            Ok(Ok(_)) => Ok(()),
-            Err(raised) | Ok(Err(raised)) => {
-                if exclusive {
-                    // The report shows the handle as it was.
-                    self.callback.set(callback);
-                    for (slot, arg) in self.args.iter().zip(args) {
-                        drop(slot.replace(arg));
-                    }
-                    self.context.set(ctx);
+        }
+        let count = inline_count(handle);
+        context::run(&ctx, || callback.call_with_spare(&mut argv[..=count]))
+    };
+    match outcome {
+        Ok(Ok(_)) => Ok(()),
+        Err(raised) | Ok(Err(raised)) => {
+            if exclusive {
+                // The report shows the handle as it was.
+                call.callback.set(callback);
+                for (slot, arg) in call.args.iter().zip(args) {
+                    drop(slot.replace(arg));
                 }
-                Err(raised)
+                call.context.set(ctx);
             }
+            Err(raised)
         }
     }
+}
 
-    /// asyncio's report of a callback that raised. Gives back what must leave the loop.
-    #[cold]
-    fn report(&self, handle: &Any, raised: Raised) -> Res<()> {
-        let exception = raised.take();
-        if is_exit_exception(&exception) {
-            return Err(Raised::raise(exception));
-        }
-        let (Some(callback), Some(loop_)) = (self.callback.get(), self.loop_.get()) else {
-            Raised::raise(exception).unraisable(Some(handle));
-            return Ok(());
-        };
-        let args = self.args_object()?;
-        let source = if imports().version >= (3, 13) {
-            let debug = loop_.call_method0(&names().get_debug)?;
-            let names = value::tuple(&[&*value::text("debug")?])?;
-            imports().format_callback_source.call_names(&[&callback, &args, &debug], &names)?
-        } else {
-            imports().format_callback_source.call(&[&callback, &args])?
-        };
-        let report = value::dict()?;
-        let message = format!("Exception in callback {}", source.text_lossy());
-        report.dict_set(&names().message, &*value::text(&message)?)?;
-        report.dict_set(&names().exception, &exception)?;
-        report.dict_set(&names().handle, handle)?;
-        if let Some(source) = self.source_traceback.get() {
-            report.dict_set(&names().source_traceback, &source)?;
-        }
-        loop_.call_method1(&names().call_exception_handler, &report)?;
-        Ok(())
+/// asyncio's report of a callback that raised. Gives back what must leave the loop.
+#[cold]
+fn report<T: HasCall>(handle: &Inst<T>, raised: Raised) -> Res<()> {
+    let exception = raised.take();
+    if is_exit_exception(&exception) {
+        return Err(Raised::raise(exception));
     }
+    let call = handle.call();
+    let (Some(callback), Some(loop_)) = (call.callback.get(), call.loop_.get()) else {
+        Raised::raise(exception).unraisable(Some(handle.as_any()));
+        return Ok(());
+    };
+    let args = args_object(&**handle)?;
+    let source = if imports().version >= (3, 13) {
+        let debug = loop_.call_method0(&names().get_debug)?;
+        let names = value::tuple(&[&*value::text("debug")?])?;
+        imports().format_callback_source.call_names(&[&callback, &args, &debug], &names)?
+    } else {
+        imports().format_callback_source.call(&[&callback, &args])?
+    };
+    let report = value::dict()?;
+    let message = format!("Exception in callback {}", source.text_lossy());
+    report.dict_set(&names().message, &*value::text(&message)?)?;
+    report.dict_set(&names().exception, &exception)?;
+    report.dict_set(&names().handle, handle.as_any())?;
+    if let Some(source) = call.source_traceback() {
+        report.dict_set(&names().source_traceback, &source)?;
+    }
+    loop_.call_method1(&names().call_exception_handler, &report)?;
+    Ok(())
+}
 
-    fn cancel(&self, handle: &Any) -> Res<()> {
-        if self.cancelled.replace(true) {
-            return Ok(());
-        }
-        if let Some(loop_) = self.loop_.get()
-            && is_debug(&loop_)?
-        {
-            // The report of a slow callback shows what it was, also after it cancelled itself.
-            self.cancelled.set(false);
-            let repr = handle.repr();
-            self.cancelled.set(true);
-            self.repr.set(repr?);
-        }
-        self.forget_callback();
-        Ok(())
+fn cancel<T: HasCall>(handle: &Inst<T>) -> Res<()> {
+    if handle.cancelled().replace(true) {
+        return Ok(());
     }
+    let call = handle.call();
+    if let Some(loop_) = call.loop_.get()
+        && is_debug(&loop_)?
+    {
+        // The report of a slow callback shows what it was, also after it cancelled itself.
+        let repr = handle.as_any().repr()?;
+        call.set_debug_object(1, repr)?;
+    }
+    call.forget_callback();
+    handle.count().set(0);
+    Ok(())
 }
 
 fn is_debug(loop_: &Any) -> Res<bool> {
@@ -212,25 +235,26 @@ fn is_debug(loop_: &Any) -> Res<bool> {
     loop_.call_method0(&names().get_debug)?.is_truthy()
 }
 
-/// A state that has a call: what lets the two classes share their methods.
-trait HasCall: Native {
-    fn call(&self) -> &Call;
-}
-
 /// `aioxide.Handle`.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Handle {
     call: Call,
+    flags: Flags,
 }
 
 /// `aioxide.TimerHandle`.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct TimerHandle {
     call: Call,
-    when: Cell<f64>,
     /// The caller's own object for the time, if it was no float.
     when_object: Slot,
+    /// Over asyncio's second slot of a timer; always empty.
+    _unused: Slot,
+    flags: Flags,
     scheduled: Cell<bool>,
+    when: Cell<f64>,
 }
 
 static HANDLE: Class<Handle> = Class::new(1024);
@@ -239,6 +263,7 @@ static TIMER_HANDLE: Class<TimerHandle> = Class::new(1024);
 impl Native for Handle {
     const NAME: &'static std::ffi::CStr = c"aioxide.Handle";
     const TRACKED: bool = false;
+    const OVERLAY: usize = 7;
 
     fn class() -> &'static Class<Self> {
         &HANDLE
@@ -257,6 +282,7 @@ impl Native for Handle {
 impl Native for TimerHandle {
     const NAME: &'static std::ffi::CStr = c"aioxide.TimerHandle";
     const TRACKED: bool = false;
+    const OVERLAY: usize = 9;
 
     fn class() -> &'static Class<Self> {
         &TIMER_HANDLE
@@ -275,31 +301,58 @@ impl Native for TimerHandle {
 }
 
 impl HasCall for Handle {
+    #[inline(always)]
     fn call(&self) -> &Call {
         &self.call
+    }
+    #[inline(always)]
+    fn count(&self) -> &Cell<u8> {
+        &self.flags.count
+    }
+    #[inline(always)]
+    fn cancelled(&self) -> &Cell<bool> {
+        &self.flags.cancelled
     }
 }
 
 impl HasCall for TimerHandle {
+    #[inline(always)]
     fn call(&self) -> &Call {
         &self.call
+    }
+    #[inline(always)]
+    fn count(&self) -> &Cell<u8> {
+        &self.flags.count
+    }
+    #[inline(always)]
+    fn cancelled(&self) -> &Cell<bool> {
+        &self.flags.cancelled
     }
 }
 
 impl TimerEntry for Own<TimerHandle> {
     fn is_cancelled(&self) -> bool {
-        self.call.cancelled.get()
+        self.flags.cancelled.get()
     }
 }
 
 impl Handle {
-    #[inline]
-    pub(crate) fn create(call: Call) -> Res<Own<Handle>> {
-        HANDLE.create(Handle { call })
+    /// A handle for `callback(*args)`.
+    #[inline(always)]
+    pub(crate) fn create(
+        callback: Object,
+        args: &[&Any],
+        loop_: Object,
+        ctx: Object,
+    ) -> Res<Own<Handle>> {
+        let (call, count) = Call::new(callback, args, loop_, ctx)?;
+        let flags = Flags { count: Cell::new(count), cancelled: Cell::new(false) };
+        HANDLE.create(Handle { call, flags })
     }
 
+    #[inline(always)]
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.call.is_cancelled()
+        self.flags.cancelled.get()
     }
 
     pub(crate) fn capture_source(&self) -> Res<()> {
@@ -310,23 +363,39 @@ impl Handle {
 impl Inst<Handle> {
     /// Reports an exception as if the callback had raised it.
     pub(crate) fn report(&self, raised: Raised) -> Res<()> {
-        self.call.report(self.as_any(), raised)
+        report(self, raised)
+    }
+
+    /// Python's `handle.cancel()`.
+    pub(crate) fn cancel(&self) -> Res<()> {
+        cancel(self)
     }
 }
 
 impl TimerHandle {
-    #[inline]
-    pub(crate) fn create(call: Call, when: f64, when_object: Option<Object>) -> Res<Own<TimerHandle>> {
+    /// A timer for `callback(*args)`.
+    #[inline(always)]
+    pub(crate) fn create(
+        callback: Object,
+        args: &[&Any],
+        loop_: Object,
+        ctx: Object,
+        (when, when_object): (f64, Option<Object>),
+    ) -> Res<Own<TimerHandle>> {
+        let (call, count) = Call::new(callback, args, loop_, ctx)?;
         TIMER_HANDLE.create(TimerHandle {
             call,
-            when: Cell::new(when),
             when_object: Slot::new(when_object),
+            _unused: Slot::default(),
+            flags: Flags { count: Cell::new(count), cancelled: Cell::new(false) },
             scheduled: Cell::new(true),
+            when: Cell::new(when),
         })
     }
 
+    #[inline(always)]
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.call.is_cancelled()
+        self.flags.cancelled.get()
     }
 
     pub(crate) fn set_unscheduled(&self) {
@@ -365,9 +434,9 @@ pub(crate) trait Runnable {
 impl<T: HasCall> Runnable for Inst<T> {
     #[inline]
     fn run(&self, exclusive: bool) -> Res<()> {
-        match self.call().invoke(exclusive && self.is_exact()) {
+        match invoke(&**self, exclusive && self.is_exact()) {
             Ok(()) => Ok(()),
-            Err(raised) => self.call().report(self.as_any(), raised),
+            Err(raised) => report(self, raised),
         }
     }
 }
@@ -375,10 +444,6 @@ impl<T: HasCall> Runnable for Inst<T> {
 fn run_method<T: HasCall>(this: &Inst<T>) -> Res<Object> {
     this.run(false)?;
     Ok(value::none())
-}
-
-fn cancelled_method<T: HasCall>(this: &Inst<T>) -> Res<Object> {
-    Ok(value::bool(this.call().is_cancelled()))
 }
 
 fn get_context<T: HasCall>(this: &Inst<T>) -> Res<Object> {
@@ -390,15 +455,15 @@ fn get_callback<T: HasCall>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_args<T: HasCall>(this: &Inst<T>) -> Res<Object> {
-    this.call().args_object()
+    args_object(&**this)
 }
 
 fn get_cancelled<T: HasCall>(this: &Inst<T>) -> Res<Object> {
-    flag(this.call().is_cancelled())
+    flag(this.cancelled().get())
 }
 
 fn set_cancelled<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
-    this.call().cancelled.set(no_delete(value)?.is_truthy()?);
+    this.cancelled().set(no_delete(value)?.is_truthy()?);
     Ok(())
 }
 
@@ -407,28 +472,28 @@ fn get_loop<T: HasCall>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_source_traceback<T: HasCall>(this: &Inst<T>) -> Res<Object> {
-    Ok(this.call().source_traceback.get_or_none())
+    Ok(this.call().source_traceback().unwrap_or_else(value::none))
 }
 
 fn set_source_traceback<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
-    drop(this.call().source_traceback.replace(value.filter(|v| !v.is_none()).map(Any::own)));
-    Ok(())
+    let traceback = value.map_or_else(value::none, Any::own);
+    this.call().set_debug_object(0, traceback)
 }
 
 fn get_repr<T: HasCall>(this: &Inst<T>) -> Res<Object> {
-    Ok(this.call().repr.get_or_none())
+    Ok(this.call().debug_object(1).unwrap_or_else(value::none))
 }
 
 fn cancel_handle(this: &Inst<Handle>) -> Res<Object> {
-    this.call.cancel(this.as_any())?;
+    cancel(this)?;
     Ok(value::none())
 }
 
 fn cancel_timer(this: &Inst<TimerHandle>) -> Res<Object> {
-    if !this.call.is_cancelled() {
+    if !this.is_cancelled() {
         let loop_ = this.call.loop_.get();
         let native = loop_.as_deref().and_then(Any::downcast::<LoopCore>);
-        this.call.cancel(this.as_any())?;
+        cancel(this)?;
         match (native, &loop_) {
             (Some(core), _) if this.scheduled.get() => core.timer_cancelled(),
             (None, Some(loop_)) => {
@@ -473,8 +538,8 @@ const TIMER_INIT: Signature<5> = Signature {
 };
 
 /// The shared part of both `__init__`: those are for code that makes handles by hand.
-fn init_call(
-    call: &Call,
+fn init_call<T: HasCall>(
+    handle: &T,
     [callback, args, loop_, ctx]: [Option<&Any>; 4],
 ) -> Res<()> {
     let (Some(callback), Some(args), Some(loop_)) = (callback, args, loop_) else {
@@ -490,20 +555,21 @@ fn init_call(
     } else {
         crate::ffi::module::import("builtins")?.getattr(&*value::text("tuple")?)?.call1(args)?
     };
+    let call = handle.call();
     call.forget_callback();
     let items = args.tuple_items();
     if items.len() <= INLINE {
         for (slot, item) in call.args.iter().zip(items) {
             slot.set(item.own());
         }
-        call.count.set(u8::try_from(items.len()).unwrap_or(0));
+        handle.count().set(u8::try_from(items.len()).unwrap_or(0));
     } else {
         call.args[0].set(args.clone());
-        call.count.set(TUPLE);
+        handle.count().set(TUPLE);
     }
     call.callback.set(callback.own());
     call.context.set(ctx);
-    call.cancelled.set(false);
+    handle.cancelled().set(false);
     if is_debug(loop_)? {
         call.capture_source()?;
     }
@@ -512,7 +578,7 @@ fn init_call(
 }
 
 fn init_handle(this: &Inst<Handle>, args: Args<'_>) -> Res<()> {
-    init_call(&this.call, args.bind(&HANDLE_INIT)?)?;
+    init_call(&**this, args.bind(&HANDLE_INIT)?)?;
     this.track();
     Ok(())
 }
@@ -523,7 +589,7 @@ fn init_timer(this: &Inst<TimerHandle>, args: Args<'_>) -> Res<()> {
     if when.is_none() {
         return Err(Raised::type_error("when cannot be None"));
     }
-    init_call(&this.call, [callback, call_args, loop_, ctx])?;
+    init_call(&**this, [callback, call_args, loop_, ctx])?;
     this.when.set(when.exact_number().unwrap_or(f64::NAN));
     this.when_object.set(when.own());
     this.scheduled.set(false);
@@ -537,7 +603,7 @@ pub(crate) fn build() -> Res<()> {
         b: crate::ffi::method::TypeBuilder<T>,
     ) -> crate::ffi::method::TypeBuilder<T> {
         b.method0(c"_run", run_method::<T>, c"_run($self, /)\n--\n\nRun the callback in its context; an exception goes to the loop's handler.")
-            .method0(c"cancelled", cancelled_method::<T>, c"cancelled($self, /)\n--\n\nWhether the callback was cancelled.")
+            .method0(c"cancelled", get_cancelled::<T>, c"cancelled($self, /)\n--\n\nWhether the callback was cancelled.")
             .method0(c"get_context", get_context::<T>, c"get_context($self, /)\n--\n\nThe contextvars.Context that the callback runs in.")
             .getter(c"_callback", get_callback::<T>, c"The callback; None once cancelled.")
             .getter(c"_args", get_args::<T>, c"The callback's arguments; None once cancelled.")

@@ -3,7 +3,9 @@
 //! * [`ffi`]: the fence around CPython; nothing outside it is `unsafe`
 //! * [`handle`]: `Handle`, `TimerHandle`
 //! * [`future`], [`task`]: `Future`, `Task`
+//! * [`sock_op`]: what the loop's `sock_*` methods give back
 //! * [`event_loop`]: the native half of `EventLoop`
+//! * [`transport`]: TCP connections and listening sockets
 #![deny(unsafe_code)]
 
 mod event_loop;
@@ -11,7 +13,9 @@ mod event_loop;
 mod ffi;
 mod future;
 mod handle;
+mod sock_op;
 mod task;
+mod transport;
 
 use pyo3::prelude::*;
 
@@ -24,6 +28,8 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         future::build()?;
         task::build()?;
         event_loop::build()?;
+        sock_op::build()?;
+        transport::build()?;
         exports::fill(module)
     })
 }
@@ -37,7 +43,9 @@ mod exports {
     use crate::ffi::{Args, Native, Object, Raised, Res, task_mirror, value};
     use crate::future::Future;
     use crate::handle::{Handle, TimerHandle};
+    use crate::sock_op::SockOp;
     use crate::task::{StepCall, Task, registry};
+    use crate::transport::{Listener, StreamTransport};
 
     fn live_tasks(_args: Args<'_>) -> Res<Object> {
         registry::snapshot()
@@ -48,7 +56,10 @@ mod exports {
         for (name, live) in [
             ("Future", Future::class().live()),
             ("Handle", Handle::class().live()),
+            ("Listener", Listener::class().live()),
             ("LoopCore", LoopCore::class().live()),
+            ("SockOp", SockOp::class().live()),
+            ("StreamTransport", StreamTransport::class().live()),
             ("Task", Task::class().live()),
             ("TaskStep", StepCall::class().live()),
             ("TimerHandle", TimerHandle::class().live()),
@@ -76,6 +87,8 @@ mod exports {
         module.add("Handle", Handle::class().as_any())?;
         module.add("TimerHandle", TimerHandle::class().as_any())?;
         module.add("LoopCore", LoopCore::class().as_any())?;
+        module.add("Listener", Listener::class().as_any())?;
+        module.add("StreamTransport", StreamTransport::class().as_any())?;
         module.add("__version__", &*value::text(env!("CARGO_PKG_VERSION"))?)?;
         let functions = [
             ("live_tasks", function(c"live_tasks", live_tasks, c"live_tasks()\n--\n\nEvery pending task of ours (up to Python 3.13).")?),

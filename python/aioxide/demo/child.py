@@ -113,7 +113,9 @@ class Child:
         """Why it ended, in the last words it wrote to stderr."""
         code = self._process.wait(self._patience)
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+        text = self._errors.read().decode(errors="replace")
+        # Without the frame that Python draws around exception groups.
+        lines = [line for each in text.splitlines() if (line := each.strip(" |+-"))]
+        last = lines[-1] if lines else "no message"
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return ChildFailed(f"{self._name} {how}: {last}")

@@ -132,19 +132,21 @@ def say(message: dict[str, Any]) -> None:
 
 def loop_factory(implementation: str) -> Callable[[], asyncio.AbstractEventLoop]:
     """The only place where the implementations differ."""
+    factory: Callable[[], asyncio.AbstractEventLoop]
     match implementation:
         case "asyncio":
-            return asyncio.SelectorEventLoop
+            factory = asyncio.SelectorEventLoop
         case "uvloop":
             import uvloop
 
-            return uvloop.new_event_loop
+            factory = uvloop.new_event_loop
         case "aioxide":
             import aioxide
 
-            return aioxide.new_event_loop
+            factory = aioxide.new_event_loop
         case _:
             raise ValueError(f"no such implementation: {implementation}")
+    return factory
 
 
 def main() -> None:

@@ -155,11 +155,14 @@ async def serve(pages: int, images: int, delay: float) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    factory: Callable[[], asyncio.AbstractEventLoop]
     try:
         import uvloop
     except ImportError:
-        return asyncio.SelectorEventLoop
-    return uvloop.new_event_loop
+        factory = asyncio.SelectorEventLoop
+    else:
+        factory = uvloop.new_event_loop
+    return factory
 
 
 def main() -> None:

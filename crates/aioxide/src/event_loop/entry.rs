@@ -4,7 +4,9 @@ use super::LoopCore;
 use crate::ffi::module::names;
 use crate::ffi::{Inst, Object, Own, Res, Visit};
 use crate::handle::{self, Handle, TimerHandle, run_owned};
+use crate::sock_op::SockOp;
 use crate::task::{self, StepCall, Task};
+use crate::transport::{self, Listener, StreamTransport};
 
 /// One thing to run. A task's step is the task itself: no handle, no bound method, no copy of
 /// its context.
@@ -20,6 +22,12 @@ pub(crate) enum Entry {
     Wake(Own<Task>),
     /// A handle that is not ours, put in through `_add_callback`.
     Foreign(Object),
+    /// Something happened to a stream transport.
+    Transport(Own<StreamTransport>, transport::Event),
+    /// Connections are there to accept.
+    Listener(Own<Listener>),
+    /// A `sock_*` operation whose descriptor is ready.
+    Sock(Own<SockOp>),
 }
 
 impl Entry {
@@ -52,6 +60,18 @@ impl Entry {
                 }
                 handle.call_method0(&names()._run).map(drop)
             }
+            Entry::Transport(transport, event) => {
+                core.leave_task()?;
+                transport::dispatch(&transport, event)
+            }
+            Entry::Listener(listener) => {
+                core.leave_task()?;
+                transport::accept(&listener)
+            }
+            Entry::Sock(op) => {
+                core.leave_task()?;
+                op.ready()
+            }
         }
     }
 
@@ -62,6 +82,9 @@ impl Entry {
             Entry::Timer(handle) => handle.as_any().own(),
             Entry::Step(task) | Entry::Wake(task) => StepCall::create(task, None)?,
             Entry::Foreign(handle) => handle.clone(),
+            Entry::Transport(transport, event) => transport::describe(transport, *event)?,
+            Entry::Listener(listener) => transport::describe_accept(listener)?,
+            Entry::Sock(op) => op.describe()?,
         })
     }
 
@@ -70,7 +93,12 @@ impl Entry {
         match self {
             Entry::Handle(handle) => handle::release(handle),
             Entry::Timer(handle) => handle::release(handle),
-            Entry::Step(_) | Entry::Wake(_) | Entry::Foreign(_) => {}
+            Entry::Step(_)
+            | Entry::Wake(_)
+            | Entry::Foreign(_)
+            | Entry::Transport(..)
+            | Entry::Listener(_)
+            | Entry::Sock(_) => {}
         }
     }
 
@@ -80,6 +108,9 @@ impl Entry {
             Entry::Timer(handle) => visit.through(handle),
             Entry::Step(task) | Entry::Wake(task) => visit.native(task),
             Entry::Foreign(handle) => visit.object(handle),
+            Entry::Transport(transport, _) => visit.native(transport),
+            Entry::Listener(listener) => visit.native(listener),
+            Entry::Sock(op) => visit.native(op),
         }
     }
 }

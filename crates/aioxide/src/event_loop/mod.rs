@@ -7,6 +7,7 @@
 //! * `run` is one iteration of the loop, on one screen.
 //! * `scheduling` is `call_soon` and its family, `create_task`, `create_future`.
 //! * `watchers` is file descriptors: `add_reader`, `add_writer`, and what transports use.
+//! * `sockets` is `sock_recv`, `sock_sendall` and the others.
 //! * `attributes` is the flags that BaseEventLoop keeps in Python and we keep here.
 //!
 //! Rules: the queue, the timers and the watcher table are in `RefCell`s that are borrowed for
@@ -17,6 +18,7 @@ mod attributes;
 mod entry;
 mod run;
 mod scheduling;
+mod sockets;
 mod watchers;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -32,7 +34,7 @@ use crate::handle::TimerHandle;
 
 pub(crate) use entry::Entry;
 #[allow(unused_imports, reason = "for the transports")]
-pub(crate) use watchers::Watcher;
+pub(crate) use watchers::{Watcher, descriptor};
 
 /// What the loop has of the kernel. Made by `_open`, gone after `_close_core`.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub(crate) struct Driver {
 pub(crate) struct LoopCore {
     ready: RefCell<Ready<Entry>>,
     timers: RefCell<Timers<Own<TimerHandle>>>,
+    /// Empty between uses: where the heap puts what it gives up.
+    graveyard: Cell<Vec<Own<TimerHandle>>>,
     watchers: RefCell<watchers::Table>,
     driver: OnceCell<Driver>,
     /// The kernel's answers, and our reading of them; taken by the thread that polls.
@@ -66,6 +70,8 @@ pub(crate) struct LoopCore {
     skipped: Cell<u32>,
     polled_at: Cell<u64>,
     task_factory: Slot,
+    /// Where transports receive, before they know how much it is.
+    pub(crate) scratch: RefCell<Vec<u8>>,
 }
 
 impl std::fmt::Debug for LoopCore {
@@ -86,6 +92,7 @@ impl Native for LoopCore {
         LoopCore {
             ready: RefCell::new(Ready::new()),
             timers: RefCell::new(Timers::new()),
+            graveyard: Cell::new(Vec::new()),
             watchers: RefCell::new(watchers::Table::default()),
             driver: OnceCell::new(),
             events: Cell::new(None),
@@ -100,6 +107,7 @@ impl Native for LoopCore {
             skipped: Cell::new(0),
             polled_at: Cell::new(0),
             task_factory: Slot::default(),
+            scratch: RefCell::default(),
         }
     }
     fn traverse(&self, visit: &mut Visit) {
@@ -178,6 +186,16 @@ impl LoopCore {
         }
     }
 
+    /// Lets go of timers that the heap has given up, and keeps the emptied vector for the next.
+    #[inline]
+    fn bury(&self, mut dead: Vec<Own<TimerHandle>>) {
+        for timer in dead.drain(..) {
+            timer.set_unscheduled();
+            crate::handle::release(timer);
+        }
+        self.graveyard.set(dead);
+    }
+
     /// Empties the queue, the timers and the watchers, then drops what was in them.
     fn drop_entries(&self) {
         let mut entries = Vec::new();
@@ -186,10 +204,7 @@ impl LoopCore {
         self.timers.borrow_mut().clear(&mut timers);
         let watchers = self.watchers.take();
         entries.into_iter().for_each(Entry::release);
-        for timer in timers {
-            timer.set_unscheduled();
-            crate::handle::release(timer);
-        }
+        self.bury(timers);
         drop(watchers);
     }
 }
@@ -234,6 +249,7 @@ pub(crate) fn build() -> Res<()> {
         let b = attributes::methods(b);
         let b = run::methods(b);
         let b = scheduling::methods(b);
+        let b = sockets::methods(b);
         watchers::methods(b)
     })?;
     Ok(())

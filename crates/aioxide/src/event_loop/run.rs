@@ -17,8 +17,8 @@ use super::{Driver, Entry, LoopCore};
 use crate::ffi::error::{check_signals, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
-use crate::ffi::{Inst, Object, Own, Raised, Res, context, gil, value};
-use crate::handle::{Call, Handle};
+use crate::ffi::{Inst, Object, Own, Raised, Res, context, gil, stop_iteration, value};
+use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
 
 /// The token of the notifier; every other token is a file descriptor.
@@ -80,6 +80,7 @@ impl Inst<LoopCore> {
             } else {
                 entry.run(self)?;
             }
+            stop_iteration::forget();
         }
         Ok(())
     }
@@ -106,13 +107,10 @@ impl Inst<LoopCore> {
     /// Nothing is ready: waits for a descriptor, a timer, another thread or a signal.
     #[inline]
     fn sleep(&self) -> Res<()> {
-        let mut dead = Vec::new();
+        let mut dead = self.graveyard.take();
         let deadline = self.timers.borrow_mut().next_deadline(&mut dead);
         let freed_some = !dead.is_empty();
-        for timer in dead {
-            timer.set_unscheduled();
-            crate::handle::release(timer);
-        }
+        self.bury(dead);
         if freed_some && !self.ready.borrow().is_empty() {
             // What was freed has scheduled something.
             return Ok(());
@@ -166,17 +164,14 @@ impl Inst<LoopCore> {
     fn collect_due_timers(&self) {
         // asyncio rounds up by the clock's resolution, which is 1 ns on Linux.
         let now = monotonic_ns() + 1;
-        let mut dead = Vec::new();
+        let mut dead = self.graveyard.take();
         loop {
             let due = self.timers.borrow_mut().pop_due(now, &mut dead);
             let Some(timer) = due else { break };
             timer.set_unscheduled();
             self.ready.borrow_mut().push(Entry::Timer(timer));
         }
-        for timer in dead {
-            timer.set_unscheduled();
-            crate::handle::release(timer);
-        }
+        self.bury(dead);
     }
 
     /// A step of a task: current, in its context, its failure reported like a callback's.
@@ -202,13 +197,8 @@ impl Inst<LoopCore> {
             return Err(Raised::raise(exception));
         }
         // The exception handler gets a handle, as from asyncio.
-        let call = Call::new(
-            StepCall::create(task, None)?,
-            &[],
-            self.as_any().own(),
-            task.context(),
-        )?;
-        let handle = Handle::create(call)?;
+        let step = StepCall::create(task, None)?;
+        let handle = Handle::create(step, &[], self.as_any().own(), task.context())?;
         handle.report(Raised::raise(exception))
     }
 
@@ -268,6 +258,7 @@ fn run(this: &Inst<LoopCore>) -> Res<Object> {
     this.check_open()?;
     // The loop must outlive the run, whatever a callback does to the last reference.
     let alive = this.own();
+    let _running = stop_iteration::Running::begin();
     alive.run()?;
     Ok(value::none())
 }

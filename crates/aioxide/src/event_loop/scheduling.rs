@@ -6,10 +6,10 @@ use aioxide_driver::sys::monotonic_ns;
 use super::{Entry, LoopCore};
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
-use crate::ffi::module::names;
+use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, gil, value};
 use crate::future::{self, LoopSlot};
-use crate::handle::{Call, Handle, TimerHandle};
+use crate::handle::{Handle, TimerHandle};
 use crate::task::{self, NewTask};
 
 /// Splits `(leading..., *args, context=None)`.
@@ -42,18 +42,13 @@ fn missing(function: &str, count: usize) -> Raised {
     ))
 }
 
+/// The given context, or a copy of the current one.
 #[inline]
-fn make_call(
-    this: &Inst<LoopCore>,
-    callback: &Any,
-    args: &[&Any],
-    ctx: Option<&Any>,
-) -> Res<Call> {
-    let ctx = match ctx {
-        Some(ctx) => ctx.own(),
-        None => context::copy_current()?,
-    };
-    Call::new(callback.own(), args, this.as_any().own(), ctx)
+fn context_of(ctx: Option<&Any>) -> Res<Object> {
+    match ctx {
+        Some(ctx) => Ok(ctx.own()),
+        None => context::copy_current(),
+    }
 }
 
 /// asyncio's checks in debug mode.
@@ -80,7 +75,8 @@ fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         debug_checks(this, callback, "call_soon", true)?;
     }
-    let handle = Handle::create(make_call(this, callback, rest, ctx)?)?;
+    let handle =
+        Handle::create(callback.own(), rest, this.as_any().own(), context_of(ctx)?)?;
     if this.debug.get() {
         handle.capture_source()?;
     }
@@ -95,7 +91,8 @@ fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         debug_checks(this, callback, "call_soon_threadsafe", false)?;
     }
-    let handle = Handle::create(make_call(this, callback, rest, ctx)?)?;
+    let handle =
+        Handle::create(callback.own(), rest, this.as_any().own(), context_of(ctx)?)?;
     if this.debug.get() {
         handle.capture_source()?;
     }
@@ -126,7 +123,13 @@ fn schedule(
     let Some(deadline) = seconds_to_ns(when) else {
         return Err(Raised::new(Kind::Value, "Invalid value NaN (not a number)"));
     };
-    let timer = TimerHandle::create(make_call(this, callback, args, ctx)?, when, when_object)?;
+    let timer = TimerHandle::create(
+        callback.own(),
+        args,
+        this.as_any().own(),
+        context_of(ctx)?,
+        (when, when_object),
+    )?;
     if this.debug.get() {
         timer.capture_source()?;
     }
@@ -178,12 +181,9 @@ impl Inst<LoopCore> {
     /// A timer of ours was cancelled; when too many are, the heap is cleared of them.
     #[inline]
     pub(crate) fn timer_cancelled(&self) {
-        let mut dead = Vec::new();
+        let mut dead = self.graveyard.take();
         self.timers.borrow_mut().note_cancelled(&mut dead);
-        for timer in dead {
-            timer.set_unscheduled();
-            crate::handle::release(timer);
-        }
+        self.bury(dead);
     }
 }
 
@@ -226,11 +226,14 @@ fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 
 #[cold]
 fn create_task_by_python(this: &Inst<LoopCore>, args: &Args<'_>) -> Res<Object> {
-    let function =
-        if this.task_factory.is_none() { "_create_task_here" } else { "_create_task_by_factory" };
-    let method = this.as_any().getattr(&*value::text(function)?)?;
-    let all: Vec<&Any> = args.positional.iter().chain(args.keywords).copied().collect();
-    method.call_names(&all, &*value::tuple(args.names)?)
+    let mut all = vec![this.as_any()];
+    all.extend(args.positional.iter().chain(args.keywords));
+    let names = value::tuple(args.names)?;
+    if this.task_factory.is_none() {
+        let method = this.as_any().getattr(&*value::text("_create_task_here")?)?;
+        return method.call_names(&all[1..], &names);
+    }
+    imports().base_create_task.call_names(&all, &names)
 }
 
 fn add_callback(this: &Inst<LoopCore>, handle: &Any) -> Res<Object> {

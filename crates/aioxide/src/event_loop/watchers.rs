@@ -15,7 +15,9 @@ use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, Visit, context, value};
 use crate::ffi::module::names;
-use crate::handle::{self, Call, Handle};
+use crate::handle::{self, Handle};
+use crate::sock_op::SockOp;
+use crate::transport::{self, Listener, StreamTransport};
 use super::run::WAKE_TOKEN;
 
 /// Who is told that a descriptor is ready.
@@ -23,27 +25,49 @@ use super::run::WAKE_TOKEN;
 pub(crate) enum Watcher {
     /// A callback of `add_reader` or `add_writer`.
     Handle(Own<Handle>),
+    /// A stream transport.
+    Transport(Own<StreamTransport>),
+    /// A listening socket.
+    Listener(Own<Listener>),
+    /// A `sock_*` operation that the kernel was not ready for.
+    Sock(Own<SockOp>),
 }
 
 impl Watcher {
-    fn entry(&self) -> Entry {
+    fn entry(&self, event: transport::Event) -> Entry {
         match self {
             Watcher::Handle(handle) => Entry::Handle(handle.clone()),
+            Watcher::Transport(transport) => Entry::Transport(transport.clone(), event),
+            Watcher::Listener(listener) => Entry::Listener(listener.clone()),
+            Watcher::Sock(op) => Entry::Sock(op.clone()),
         }
     }
 
     fn traverse(&self, visit: &mut Visit) {
         match self {
             Watcher::Handle(handle) => visit.through(handle),
+            Watcher::Transport(transport) => visit.native(transport),
+            Watcher::Listener(listener) => visit.native(listener),
+            Watcher::Sock(op) => visit.native(op),
         }
     }
 
     /// Replaced or removed: a callback that is in the queue already must not run.
-    fn retire(self) -> Res<()> {
+    pub(crate) fn retire(self) -> Res<()> {
         match self {
             Watcher::Handle(handle) => {
-                handle.as_any().call_method0(&names().cancel)?;
+                handle.cancel()?;
                 handle::release(handle);
+                Ok(())
+            }
+            // It looks at its own state when its turn comes.
+            Watcher::Transport(_) => Ok(()),
+            Watcher::Listener(listener) => {
+                listener.retire();
+                Ok(())
+            }
+            Watcher::Sock(op) => {
+                op.unwatched();
                 Ok(())
             }
         }
@@ -113,10 +137,10 @@ impl Inst<LoopCore> {
             let Ok(fd) = RawFd::try_from(event.token) else { continue };
             let Some(watch) = watchers.watches.get(&fd) else { continue };
             if event.readable && let Some(reader) = &watch.reader {
-                ready.push(reader.entry());
+                ready.push(reader.entry(transport::Event::Readable));
             }
             if event.writable && let Some(writer) = &watch.writer {
-                ready.push(writer.entry());
+                ready.push(writer.entry(transport::Event::Writable));
             }
         }
     }
@@ -233,8 +257,8 @@ fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -
     let fd = descriptor(file)?;
     this.ensure_no_transport(fd, file)?;
     this.check_open()?;
-    let call = Call::new(callback.own(), rest, this.as_any().own(), context::copy_current()?)?;
-    let handle = Handle::create(call)?;
+    let handle =
+        Handle::create(callback.own(), rest, this.as_any().own(), context::copy_current()?)?;
     if this.is_debug() {
         handle.capture_source()?;
     }
@@ -274,8 +298,14 @@ fn remove_writer(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
     remove(this, file, Interest::WRITE)
 }
 
+fn ensure_fd_no_transport(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
+    this.ensure_no_transport(descriptor(file)?, file)?;
+    Ok(value::none())
+}
+
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
-    b.method(c"add_reader", add_reader, c"add_reader($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd (an int or an object with fileno()) is readable.\n\nRaises PermissionError for regular files, RuntimeError if a transport uses the descriptor.")
+    b.method1(c"_ensure_fd_no_transport", ensure_fd_no_transport, c"_ensure_fd_no_transport($self, fd, /)\n--\n\nRaises RuntimeError if a live transport uses the descriptor.")
+        .method(c"add_reader", add_reader, c"add_reader($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd (an int or an object with fileno()) is readable.\n\nRaises PermissionError for regular files, RuntimeError if a transport uses the descriptor.")
         .method(c"add_writer", add_writer, c"add_writer($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd is writable.")
         .method1(c"remove_reader", remove_reader, c"remove_reader($self, fd, /)\n--\n\nStop watching fd for reading. True if it was watched.")
         .method1(c"remove_writer", remove_writer, c"remove_writer($self, fd, /)\n--\n\nStop watching fd for writing. True if it was watched.")

@@ -5,7 +5,9 @@ use std::mem::MaybeUninit;
 use pyo3::ffi;
 
 use super::error::{Raised, Res};
+use super::native_type::Visit;
 use super::object::{Any, Object};
+use super::value;
 
 /// A bytes-like object's memory, held for as long as this lives.
 pub(crate) struct Buffer {
@@ -38,6 +40,14 @@ impl Buffer {
         Buffer::get(object, ffi::PyBUF_WRITABLE)
     }
 
+    /// Shows the collector the object that lends the memory.
+    pub(crate) fn visit(&self, visit: &mut Visit) {
+        if !self.view.obj.is_null() {
+            // SAFETY: the view holds a reference to its object until it is released.
+            visit.object(unsafe { Any::from_ptr(self.view.obj) });
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.view.len.cast_unsigned()
     }
@@ -66,6 +76,37 @@ impl Drop for Buffer {
         // SAFETY: the view was filled by PyObject_GetBuffer and is released once.
         unsafe { ffi::PyBuffer_Release(&raw mut *self.view) }
     }
+}
+
+/// A bytes-like object from its byte `start` on, as a memoryview: nothing is copied.
+pub(crate) fn tail(object: &Any, start: usize) -> Res<Object> {
+    // SAFETY: a live object; a new reference or NULL.
+    let view = unsafe { Object::from_new(ffi::PyMemoryView_FromObject(object.as_ptr()))? };
+    let octets = view.call_method1(&*value::text("cast")?, &*value::text("B")?)?;
+    // SAFETY: a live memoryview; a new reference or NULL.
+    unsafe {
+        Object::from_new(ffi::PySequence_GetSlice(
+            octets.as_ptr(),
+            start.cast_signed(),
+            isize::MAX,
+        ))
+    }
+}
+
+/// Whether a transport's `write` takes the object: bytes, bytearray and memoryview.
+#[inline]
+pub(crate) fn is_bytes_like(object: &Any) -> bool {
+    // SAFETY: a live object.
+    unsafe {
+        ffi::PyBytes_Check(object.as_ptr()) != 0
+            || ffi::PyByteArray_Check(object.as_ptr()) != 0
+            || ffi::PyMemoryView_Check(object.as_ptr()) != 0
+    }
+}
+
+/// How many bytes a bytes-like object has, whatever the size of its items.
+pub(crate) fn byte_length(object: &Any) -> Res<usize> {
+    Ok(Buffer::readable(object)?.len())
 }
 
 /// The bytes of a `bytes` object, without a view; `None` for everything else.

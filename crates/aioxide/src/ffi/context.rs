@@ -12,6 +12,12 @@ pub(crate) fn copy_current() -> Res<Object> {
     unsafe { Object::from_new(ffi::PyContext_CopyCurrent()) }
 }
 
+/// A copy of `context`, as `context.copy()`.
+pub(crate) fn copy_of(context: &Any) -> Res<Object> {
+    // SAFETY: CPython checks the type itself; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyContext_Copy(context.as_ptr())) }
+}
+
 /// Runs `body` inside `context`, as `context.run` does.
 ///
 /// Fails before running `body` if `context` is no context, or one that is entered already.

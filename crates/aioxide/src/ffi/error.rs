@@ -145,6 +145,15 @@ impl Raised {
         }
     }
 
+    /// `BlockingIOError` and `InterruptedError`: the system call is to be made again later.
+    pub(crate) fn is_not_ready(&self) -> bool {
+        // SAFETY: an exception is set; the classes live for ever.
+        unsafe {
+            ffi::PyErr_ExceptionMatches(ffi::PyExc_BlockingIOError) != 0
+                || ffi::PyErr_ExceptionMatches(ffi::PyExc_InterruptedError) != 0
+        }
+    }
+
     /// Reports the exception through `sys.unraisablehook`: for places that cannot raise.
     pub(crate) fn unraisable(self, whose: Option<&Any>) {
         // SAFETY: an exception is set; `whose` is NULL or alive.
@@ -199,6 +208,15 @@ pub(crate) fn warn(class: WarningKind, message: &str, stack_level: isize) -> Res
             WarningKind::Runtime => ffi::PyExc_RuntimeWarning,
         };
         ffi::PyErr_WarnEx(class, c_text(message).as_ptr(), stack_level)
+    })
+}
+
+/// Warns that `source` was not closed; an exception if warnings are errors.
+pub(crate) fn resource_warning(source: &Any, message: &str) -> Res<()> {
+    let message = c_text(message);
+    // SAFETY: a live object, and a format whose only argument is a terminated string.
+    Raised::check(unsafe {
+        ffi::PyErr_ResourceWarning(source.as_ptr(), 1, c"%s".as_ptr(), message.as_ptr())
     })
 }
 

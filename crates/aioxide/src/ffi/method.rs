@@ -13,7 +13,7 @@ use super::call::{Args, with_tuple_and_dict};
 use super::error::{Raised, Res, guard};
 use super::native_type::{Inst, Native};
 use super::object::{Any, Object};
-use super::send::{Answer, finish_iteration};
+use super::send::{Answer, finish_await, finish_iteration};
 use super::value;
 
 /// Brings a function item back from its type.
@@ -30,6 +30,7 @@ unsafe fn item<F: Copy + 'static>() -> F {
 /// Collects what a class offers to Python.
 pub(crate) struct TypeBuilder<T> {
     methods: Vec<ffi::PyMethodDef>,
+    members: Vec<ffi::PyMemberDef>,
     getset: Vec<ffi::PyGetSetDef>,
     slots: Vec<ffi::PyType_Slot>,
     pub(super) constructible: bool,
@@ -47,6 +48,7 @@ impl<T: Native> TypeBuilder<T> {
     pub(super) fn new() -> Self {
         TypeBuilder {
             methods: Vec::new(),
+            members: Vec::new(),
             getset: Vec::new(),
             slots: Vec::new(),
             constructible: true,
@@ -63,6 +65,11 @@ impl<T: Native> TypeBuilder<T> {
     pub(super) fn finish(mut self) -> *mut ffi::PyType_Slot {
         self.methods.push(ffi::PyMethodDef::zeroed());
         let methods = Box::leak(self.methods.into_boxed_slice()).as_mut_ptr();
+        if !self.members.is_empty() {
+            self.members.push(ffi::PyMemberDef::default());
+            let members = Box::leak(self.members.into_boxed_slice()).as_mut_ptr();
+            self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_members, pfunc: members.cast() });
+        }
         self.getset.push(ffi::PyGetSetDef::default());
         let getset = Box::leak(self.getset.into_boxed_slice()).as_mut_ptr();
         self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: methods.cast() });
@@ -85,6 +92,26 @@ impl<T: Native> TypeBuilder<T> {
             ml_doc: doc.as_ptr(),
         });
         self
+    }
+
+    /// Tells CPython where the instance dict and the list of weak references lie.
+    pub(super) fn instance_dict(&mut self, dict: usize, weak_list: usize) {
+        for (name, offset) in [(c"__dictoffset__", dict), (c"__weaklistoffset__", weak_list)] {
+            self.members.push(ffi::PyMemberDef {
+                name: name.as_ptr(),
+                type_code: ffi::Py_T_PYSSIZET,
+                offset: offset.cast_signed(),
+                flags: ffi::Py_READONLY,
+                doc: ptr::null(),
+            });
+        }
+        self.getset.push(ffi::PyGetSetDef {
+            name: c"__dict__".as_ptr(),
+            get: Some(ffi::PyObject_GenericGetDict),
+            set: Some(ffi::PyObject_GenericSetDict),
+            doc: ptr::null(),
+            closure: ptr::null_mut(),
+        });
     }
 
     /// `def name(self)`.
@@ -275,7 +302,7 @@ impl<T: Native> TypeBuilder<T> {
     {
         self.slot(ffi::Py_am_await, identity as *mut c_void);
         self.slot(ffi::Py_am_send, am_send::<T, F> as *mut c_void);
-        self.hidden_iternext = Some(iternext::<T, F>);
+        self.hidden_iternext = Some(await_next::<T, F>);
         self
     }
 }
@@ -460,6 +487,20 @@ where
         Ok(match answer {
             Answer::Yield(object) => object.into_ptr(),
             Answer::Return(object) => finish_iteration(object),
+        })
+    })
+}
+
+unsafe extern "C" fn await_next<T: Native, F>(this: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    F: Fn(&Inst<T>) -> Res<Answer> + Copy + 'static,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: as in `method0`.
+        let answer = unsafe { item::<F>()(Inst::from_ptr(this)) }?;
+        Ok(match answer {
+            Answer::Yield(object) => object.into_ptr(),
+            Answer::Return(object) => finish_await(object),
         })
     })
 }

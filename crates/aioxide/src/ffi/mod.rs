@@ -32,6 +32,7 @@ pub(crate) mod module;
 pub(crate) mod native_type;
 pub(crate) mod object;
 pub(crate) mod send;
+pub(crate) mod stop_iteration;
 pub(crate) mod task_mirror;
 pub(crate) mod value;
 pub(crate) mod weak_list;

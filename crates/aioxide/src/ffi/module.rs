@@ -92,6 +92,11 @@ names! {
     time, value, __qualname__, __name__, __self__, write, fileno, _report_slow, data_received,
     buffer_updated, get_buffer, eof_received, connection_lost, connection_made, pause_writing,
     resume_writing, shutdown, sock, eager_start, data, get_name, with_traceback,
+    _attach, _call_connection_lost, _detach, _read_ready, _start_reading, _write_ready, call_later,
+    debug, exc_info, family, getpeername, getsockname, peername, proto, protocol, set_exception,
+    set_result, socket, sockname, start, transport, warning, _accept_ready,
+    accept, connect, getsockopt, gettimeout, recv, recv_into, recvfrom, recvfrom_into, sendto,
+    setblocking,
 }
 
 /// Objects of asyncio and the standard library that our code calls or derives from.
@@ -102,9 +107,22 @@ pub(crate) struct Imports {
     pub(crate) handle_base: Object,
     pub(crate) timer_handle_base: Object,
     pub(crate) abstract_event_loop: Object,
-    pub(crate) base_event_loop: Object,
+    pub(crate) base_create_task: Object,
     pub(crate) buffered_protocol: Object,
-    pub(crate) transport_base: Object,
+    /// The base of asyncio's own stream transports: `asyncio.Transport` with flow control.
+    pub(crate) stream_transport_base: Object,
+    pub(crate) transport_socket: Object,
+    pub(crate) set_result_unless_cancelled: Object,
+    pub(crate) logger: Object,
+    /// `constants.ACCEPT_RETRY_DELAY`.
+    pub(crate) accept_retry_delay: Object,
+    /// From 3.12.2 on, `Server._attach` and `_detach` are told which transport.
+    pub(crate) server_knows_transports: bool,
+    /// The tuple `("exc_info",)`.
+    pub(crate) exc_info_names: Object,
+    /// `socket.socket`, the class whose methods we know how to do without.
+    pub(crate) socket_class: Object,
+    pub(crate) check_ssl_socket: Object,
     pub(crate) cancelled_error: Object,
     pub(crate) invalid_state_error: Object,
     pub(crate) future_repr: Object,
@@ -162,9 +180,23 @@ impl Imports {
             handle_base: member(&events, "Handle")?,
             timer_handle_base: member(&events, "TimerHandle")?,
             abstract_event_loop: member(&events, "AbstractEventLoop")?,
-            base_event_loop: member(&*import("asyncio.base_events")?, "BaseEventLoop")?,
+            base_create_task: member(
+                &*member(&*import("asyncio.base_events")?, "BaseEventLoop")?,
+                "create_task",
+            )?,
             buffered_protocol: member(&protocols, "BufferedProtocol")?,
-            transport_base: member(&transports, "Transport")?,
+            stream_transport_base: member(&transports, "_FlowControlMixin")?,
+            transport_socket: member(&*import("asyncio.trsock")?, "TransportSocket")?,
+            set_result_unless_cancelled: member(
+                &*import("asyncio.futures")?,
+                "_set_result_unless_cancelled",
+            )?,
+            logger: member(&*import("asyncio.log")?, "logger")?,
+            accept_retry_delay: member(&*import("asyncio.constants")?, "ACCEPT_RETRY_DELAY")?,
+            server_knows_transports: server_knows_transports()?,
+            exc_info_names: value::tuple(&[&names.exc_info])?,
+            socket_class: member(&*import("socket")?, "socket")?,
+            check_ssl_socket: member(&*import("asyncio.base_events")?, "_check_ssl_socket")?,
             cancelled_error: member(&exceptions, "CancelledError")?,
             invalid_state_error: member(&exceptions, "InvalidStateError")?,
             future_repr: member(&base_futures, "_future_repr")?,
@@ -190,6 +222,12 @@ impl Imports {
             version: python_version(),
         })
     }
+}
+
+fn server_knows_transports() -> Res<bool> {
+    let server = member(&*import("asyncio.base_events")?, "Server")?;
+    let code = member(&*member(&server, "_attach")?, "__code__")?;
+    Ok(member(&code, "co_argcount")?.to_i64()? > 1)
 }
 
 fn python_version() -> (u8, u8) {

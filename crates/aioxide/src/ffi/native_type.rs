@@ -37,8 +37,17 @@ pub(crate) trait Native: Sized + 'static {
     /// Whether new instances are known to the garbage collector from the start.
     const TRACKED: bool = true;
 
+    /// How many references the state begins with, if it may lie over as many slots of a base that
+    /// is a Python class with `__slots__`; 0 to lie behind the base.
+    ///
+    /// The base's slots are references too, so whatever reads or writes them through the base's
+    /// own descriptors finds an object or nothing.
+    const OVERLAY: usize = 0;
     /// Whether the class has a `__del__`.
     const FINALIZER: bool = false;
+    /// Whether instances take attributes and weak references, for a base that has no place for
+    /// them.
+    const INSTANCE_DICT: bool = false;
 
     /// The class object behind this state.
     fn class() -> &'static Class<Self>;
@@ -66,6 +75,8 @@ pub(crate) struct Class<T> {
     reserved: Cell<usize>,
     base_traverse: Cell<Option<ffi::traverseproc>>,
     base_clear: Cell<Option<ffi::inquiry>>,
+    /// Where the instance dict lies, if it is ours; the list of weak references lies behind it.
+    dict_offset: Cell<Option<usize>>,
     free: FreeList,
     live: Cell<isize>,
     state: PhantomData<T>,
@@ -89,6 +100,7 @@ impl<T: Native> Class<T> {
             reserved: Cell::new(0),
             base_traverse: Cell::new(None),
             base_clear: Cell::new(None),
+            dict_offset: Cell::new(None),
             free: FreeList::new(pool),
             live: Cell::new(0),
             state: PhantomData,
@@ -176,15 +188,21 @@ impl<T: Native> Class<T> {
     ) -> Res<&'static Any> {
         let base_type = base.as_ptr().cast::<ffi::PyTypeObject>();
         // SAFETY: `base` is a type object that asyncio keeps alive; its fields are only read.
-        let (base_size, base_traverse, base_clear, is_c) = unsafe {
+        let (base_size, weaklist, base_traverse, base_clear, is_c) = unsafe {
             (
                 (*base_type).tp_basicsize.cast_unsigned(),
+                (*base_type).tp_weaklistoffset,
                 (*base_type).tp_traverse,
                 (*base_type).tp_clear,
                 is_c_type(base_type),
             )
         };
-        let offset = base_size.max(self.reserved.get()).next_multiple_of(align_of::<T>());
+        let header = size_of::<ffi::PyObject>();
+        let slots_end = header + T::OVERLAY * size_of::<usize>();
+        // The base's slots are exactly what the state's references cover, nothing lies between.
+        let overlaid = T::OVERLAY > 0 && base_size == slots_end && weaklist <= 0;
+        let offset = if overlaid { header } else { base_size.max(self.reserved.get()) }
+            .next_multiple_of(align_of::<T>());
         self.offset.set(offset);
         if is_c {
             self.base_traverse.set(base_traverse);
@@ -207,7 +225,14 @@ impl<T: Native> Class<T> {
         if !builder.constructible {
             flags |= ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
         }
-        let size = offset + size_of::<T>();
+        let mut size = offset + size_of::<T>();
+        if T::INSTANCE_DICT {
+            let dict = size.next_multiple_of(align_of::<usize>());
+            let weak_list = dict + size_of::<usize>();
+            size = weak_list + size_of::<usize>();
+            self.dict_offset.set(Some(dict));
+            builder.instance_dict(dict, weak_list);
+        }
         let iternext = builder.hidden_iternext;
         let slots = builder.finish();
         let mut spec = ffi::PyType_Spec {
@@ -229,6 +254,35 @@ impl<T: Native> Class<T> {
         }
         self.ptype.set(ptype);
         Ok(self.as_any())
+    }
+}
+
+impl<T: Native> Class<T> {
+    /// The place of an object's instance dict, if it is ours.
+    ///
+    /// # Safety
+    /// `object` is an instance of this class.
+    #[inline(always)]
+    unsafe fn dict_place(&self, object: *mut ffi::PyObject) -> Option<*mut *mut ffi::PyObject> {
+        if !T::INSTANCE_DICT {
+            return None;
+        }
+        // SAFETY: `build` has made room for a pointer there, which is NULL or a dict.
+        self.dict_offset.get().map(|offset| unsafe { object.byte_add(offset).cast() })
+    }
+
+    /// Drops the instance dict, if there is one.
+    ///
+    /// # Safety
+    /// `object` is an instance of this class.
+    unsafe fn clear_dict(&self, object: *mut ffi::PyObject) {
+        // SAFETY: the place is emptied before the reference is dropped.
+        unsafe {
+            if let Some(place) = self.dict_place(object) {
+                let dict = place.replace(std::ptr::null_mut());
+                ffi::Py_XDECREF(dict);
+            }
+        }
     }
 }
 
@@ -470,6 +524,7 @@ unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
         if let Some(clear) = class.base_clear.get() {
             clear(object);
         }
+        class.clear_dict(object);
         let state = object.byte_add(class.offset.get()).cast::<T>().read();
         class.live.set(class.live.get() - 1);
         guard_void(|| drop(state));
@@ -502,6 +557,11 @@ unsafe extern "C" fn traverse<T: Native>(
             return result;
         }
         let mut visit = Visit { visit, arg, result: 0 };
+        if let Some(place) = class.dict_place(object)
+            && !(*place).is_null()
+        {
+            visit.object(Any::from_ptr(*place));
+        }
         Inst::<T>::from_ptr(object).traverse(&mut visit);
         visit.result
     }
@@ -513,6 +573,7 @@ unsafe extern "C" fn clear<T: Native>(object: *mut ffi::PyObject) -> c_int {
         if let Some(base) = T::class().base_clear.get() {
             base(object);
         }
+        T::class().clear_dict(object);
         let inst = Inst::<T>::from_ptr(object);
         guard_void(|| inst.clear());
     }

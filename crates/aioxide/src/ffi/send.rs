@@ -2,7 +2,9 @@
 
 use pyo3::ffi;
 
-use super::error::{Raised, Res};
+use super::call::Args;
+use super::compat;
+use super::error::{Raised, Res, WarningKind, is_exception, is_exception_class, warn};
 use super::object::{Any, Object};
 
 /// What a coroutine did when it was resumed.
@@ -66,6 +68,17 @@ pub(super) fn finish_iteration(value: Object) -> *mut ffi::PyObject {
     std::ptr::null_mut()
 }
 
+/// [`finish_iteration`] for `await`, whose exception only the interpreter sees.
+#[inline]
+pub(super) fn finish_await(value: Object) -> *mut ffi::PyObject {
+    if !value.is_none()
+        && let Err(value) = super::stop_iteration::raise(value)
+    {
+        set_stop_iteration(value);
+    }
+    std::ptr::null_mut()
+}
+
 /// Sets `StopIteration(value)`, made as an instance at once when the value is a tuple or an
 /// exception, which CPython's lazy form would unpack.
 pub(super) fn set_stop_iteration(value: Object) {
@@ -89,4 +102,48 @@ pub(super) fn set_stop_iteration(value: Object) {
 pub(crate) fn stop_iteration(value: Object) -> Raised {
     set_stop_iteration(value);
     Raised::set()
+}
+
+/// The exception that a call of `throw(exception)` means, or, deprecated, one of
+/// `throw(type, value, traceback)`.
+pub(crate) fn thrown_exception(args: &Args<'_>) -> Res<Object> {
+    let (&[class, ..], true) = (args.positional, args.names.is_empty()) else {
+        return Err(Raised::type_error("throw expected at least 1 argument, got 0"));
+    };
+    if args.positional.len() > 3 {
+        return Err(Raised::type_error("throw expected at most 3 arguments"));
+    }
+    if args.positional.len() > 1 && super::module::imports().version >= (3, 12) {
+        warn(
+            WarningKind::Deprecation,
+            "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature \
+             instead.",
+            1,
+        )?;
+    }
+    let given = |index: usize| args.positional.get(index).copied().filter(|arg| !arg.is_none());
+    let exception = if is_exception_class(class) {
+        match given(1) {
+            Some(instance) if is_exception(instance) => instance.own(),
+            Some(argument) if argument.is_tuple() => class.call_tuple(argument)?,
+            Some(argument) => class.call1(argument)?,
+            None => class.call0()?,
+        }
+    } else if is_exception(class) {
+        if given(1).is_some() {
+            return Err(Raised::type_error("instance exception may not have a separate value"));
+        }
+        class.own()
+    } else {
+        return Err(Raised::type_error(
+            "exceptions must be classes deriving BaseException or instances of such a class",
+        ));
+    };
+    if let Some(traceback) = given(2) {
+        if !compat::is_traceback(traceback) {
+            return Err(Raised::type_error("throw() third argument must be a traceback"));
+        }
+        compat::set_traceback(&exception, Some(traceback));
+    }
+    Ok(exception)
 }

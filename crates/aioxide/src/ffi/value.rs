@@ -92,6 +92,26 @@ pub(crate) fn list(items: &[Object]) -> Res<Object> {
     }
 }
 
+/// `list(iterable)`.
+pub(crate) fn list_of(iterable: &Any) -> Res<Object> {
+    // SAFETY: a live object; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PySequence_List(iterable.as_ptr())) }
+}
+
+/// `weakref.ref(object)`.
+pub(crate) fn weak_reference(object: &Any) -> Res<Object> {
+    // SAFETY: a live object, no callback; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyWeakref_NewRef(object.as_ptr(), std::ptr::null_mut())) }
+}
+
+/// `dict(mapping)`.
+pub(crate) fn dict_of(mapping: &Any) -> Res<Object> {
+    let dict = dict()?;
+    // SAFETY: two live objects; CPython refuses what is no mapping.
+    Raised::check(unsafe { ffi::PyDict_Update(dict.as_ptr(), mapping.as_ptr()) })?;
+    Ok(dict)
+}
+
 pub(crate) fn dict() -> Res<Object> {
     // SAFETY: a new reference or NULL.
     unsafe { Object::from_new(ffi::PyDict_New()) }
@@ -230,6 +250,32 @@ impl Any {
             }
             Ok(value)
         }
+    }
+
+    /// The value of an integer or of an object with `__index__`, as a size; `TypeError` or
+    /// `OverflowError` otherwise.
+    pub(crate) fn to_size(&self) -> Res<isize> {
+        // SAFETY: -1 is an error only if an exception is set.
+        unsafe {
+            let value = ffi::PyNumber_AsSsize_t(self.as_ptr(), ffi::PyExc_OverflowError);
+            if value == -1 && !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised::set());
+            }
+            Ok(value)
+        }
+    }
+
+    /// `len(self)`.
+    pub(crate) fn length(&self) -> Res<usize> {
+        // SAFETY: a live object; -1 means that an exception is set.
+        let length = unsafe { ffi::PyObject_Size(self.as_ptr()) };
+        usize::try_from(length).map_err(|_| Raised::set())
+    }
+
+    /// `self[index]` of a sequence.
+    pub(crate) fn item(&self, index: isize) -> Res<Object> {
+        // SAFETY: a live object; a new reference or NULL.
+        unsafe { Object::from_new(ffi::PySequence_GetItem(self.as_ptr(), index)) }
     }
 
     pub(crate) fn is_int(&self) -> bool {

@@ -3,11 +3,9 @@
 //! `await fut` on an exact future does not make one; it serves code that calls `__await__` by
 //! name, `yield from`, and classes derived from ours.
 
-use crate::ffi::error::{is_exception, is_exception_class, warn, WarningKind};
-use crate::ffi::module::imports;
-use crate::ffi::send::Answer;
+use crate::ffi::send::{Answer, thrown_exception};
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit};
-use crate::ffi::{compat, value};
+use crate::ffi::value;
 use crate::task::Task;
 
 use super::{Future, answer};
@@ -69,44 +67,7 @@ fn send(this: &Inst<FutureIter>, _value: &Any) -> Res<Object> {
 
 /// `throw(exception)` or, deprecated, `throw(type, value, traceback)`.
 fn throw(this: &Inst<FutureIter>, args: Args<'_>) -> Res<Object> {
-    let (&[class, ..], true) = (args.positional, args.names.is_empty()) else {
-        return Err(Raised::type_error("throw expected at least 1 argument, got 0"));
-    };
-    if args.positional.len() > 3 {
-        return Err(Raised::type_error("throw expected at most 3 arguments"));
-    }
-    if args.positional.len() > 1 && imports().version >= (3, 12) {
-        warn(
-            WarningKind::Deprecation,
-            "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature \
-             instead.",
-            1,
-        )?;
-    }
-    let given = |index: usize| args.positional.get(index).copied().filter(|arg| !arg.is_none());
-    let exception = if is_exception_class(class) {
-        match given(1) {
-            Some(instance) if is_exception(instance) => instance.own(),
-            Some(argument) if argument.is_tuple() => class.call_tuple(argument)?,
-            Some(argument) => class.call1(argument)?,
-            None => class.call0()?,
-        }
-    } else if is_exception(class) {
-        if given(1).is_some() {
-            return Err(Raised::type_error("instance exception may not have a separate value"));
-        }
-        class.own()
-    } else {
-        return Err(Raised::type_error(
-            "exceptions must be classes deriving BaseException or instances of such a class",
-        ));
-    };
-    if let Some(traceback) = given(2) {
-        if !compat::is_traceback(traceback) {
-            return Err(Raised::type_error("throw() third argument must be a traceback"));
-        }
-        compat::set_traceback(&exception, Some(traceback));
-    }
+    let exception = thrown_exception(&args)?;
     this.future.clear();
     Err(Raised::raise(exception))
 }

@@ -10,7 +10,7 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::send::Answer;
 use crate::ffi::{Any, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
 use crate::ffi::{compat, value};
-use crate::handle::{Call, Handle};
+use crate::handle::Handle;
 use crate::task::Task;
 
 /// Where a future stands. Only `Pending` ever changes.
@@ -260,9 +260,9 @@ fn schedule<T: FutureLike>(this: &Inst<T>, callback: Callback) -> Res<()> {
             call_soon(&future.loop_, &wakeup, this.as_any(), &*task.context())
         }
         (Callback::Call(function, context), Some(core)) => {
-            let call =
-                Call::new(function, &[this.as_any()], core.as_any().own(), context)?;
-            core.push(Entry::Handle(Handle::create(call)?));
+            let handle =
+                Handle::create(function, &[this.as_any()], core.as_any().own(), context)?;
+            core.push(Entry::Handle(handle));
             Ok(())
         }
         (Callback::Call(function, context), None) => {

@@ -1,0 +1,225 @@
+//! The system calls: each attempt makes one, and says whether it was the time for it.
+//!
+//! On a plain `socket.socket` the calls that run per message are made here, with the flag that
+//! keeps them from blocking. Everything else (accepting, connecting, datagrams with addresses, and
+//! any other object with a socket's methods) goes through the object's own methods.
+
+use std::io::{self, ErrorKind};
+
+use aioxide_driver::sys;
+
+use super::{Operation, SockOp};
+use crate::ffi::buffer::{self, Buffer};
+use crate::ffi::error::Kind;
+use crate::ffi::module::names;
+use crate::ffi::{Inst, Object, Raised, Res, value};
+
+/// `SOL_SOCKET` and `SO_ERROR`.
+const PENDING_ERROR: (i64, i64) = (1, 4);
+
+/// The outcome of a system call: `None` if the kernel is not ready.
+type Attempt = Res<Option<Object>>;
+
+/// As above, for what a socket's own method has raised or returned.
+fn from_method(result: Res<Object>) -> Attempt {
+    match result {
+        Ok(object) => Ok(Some(object)),
+        Err(raised) if raised.is_not_ready() => {
+            raised.discard();
+            Ok(None)
+        }
+        Err(raised) => Err(raised),
+    }
+}
+
+/// As above, for a system call of ours.
+#[inline]
+fn from_kernel<T>(result: io::Result<T>) -> Res<Option<T>> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(Raised::os(&error)),
+    }
+}
+
+impl Inst<SockOp> {
+    /// The first attempt: reads the arguments as the socket's method would.
+    #[inline]
+    pub(super) fn first_attempt(&self) -> Attempt {
+        match self.operation {
+            Operation::Recv if self.plain => {
+                let size = self.first.get_or_none().to_size()?;
+                let Ok(size) = usize::try_from(size) else {
+                    return Err(Raised::new(Kind::Value, "negative buffersize in recv"));
+                };
+                self.count.set(size);
+                if size == 0 {
+                    return value::bytes(&[]).map(Some);
+                }
+                self.recv()
+            }
+            Operation::RecvFromInto => {
+                let size = self.second.get_or_none();
+                if size.is_none() || !size.is_truthy()? {
+                    let length = self.first.get_or_none().length()?;
+                    self.second.set(value::int(i64::try_from(length).unwrap_or(i64::MAX))?);
+                }
+                self.attempt()
+            }
+            Operation::SendAll => self.first_send(),
+            Operation::Connect => {
+                let address = self.first.get_or_none();
+                from_method(self.sock.get_or_none().call_method1(&names().connect, &address))
+                    .map(|connected| connected.map(|_| value::none()))
+            }
+            _ => self.attempt(),
+        }
+    }
+
+    /// Every further attempt.
+    #[inline]
+    pub(super) fn attempt(&self) -> Attempt {
+        match self.operation {
+            Operation::Recv if self.plain => self.recv(),
+            Operation::RecvInto if self.plain => self.recv_into(),
+            Operation::SendAll if self.plain => self.send_more(),
+            Operation::SendAll => self.send_more_by_method(),
+            Operation::Recv => self.call1(&names().recv),
+            Operation::RecvInto => self.call1(&names().recv_into),
+            Operation::RecvFrom => self.call1(&names().recvfrom),
+            Operation::RecvFromInto => self.call2(&names().recvfrom_into),
+            Operation::SendTo => self.call2(&names().sendto),
+            Operation::Connect => self.connected(),
+            Operation::Accept => self.accept(),
+        }
+    }
+
+    fn call1(&self, method: &Object) -> Attempt {
+        from_method(self.sock.get_or_none().call_method1(method, &self.first.get_or_none()))
+    }
+
+    fn call2(&self, method: &Object) -> Attempt {
+        let (first, second) = (self.first.get_or_none(), self.second.get_or_none());
+        from_method(self.sock.get_or_none().call_method2(method, &first, &second))
+    }
+
+    #[inline]
+    fn recv(&self) -> Attempt {
+        let fd = self.descriptor()?;
+        let received = buffer::new_bytes(self.count.get(), |memory| {
+            sys::recv_uninit(fd, memory).map(|filled| filled.len())
+        })?;
+        from_kernel(received)
+    }
+
+    /// The buffer is exported for the time of the call only, as `socket.recv_into` does.
+    fn recv_into(&self) -> Attempt {
+        let target = self.first.get_or_none();
+        let mut memory = Buffer::writable(&target).map_err(|raised| {
+            raised.discard();
+            Raised::type_error(&format!(
+                "recv_into() argument 1 must be read-write bytes-like object, not {}",
+                target.class().getattr(&names().__name__).map_or_else(
+                    |raised| {
+                        raised.discard();
+                        String::new()
+                    },
+                    |name| name.text_lossy()
+                )
+            ))
+        })?;
+        let received = if memory.len() == 0 {
+            Some(0)
+        } else {
+            from_kernel(sys::recv(self.descriptor()?, memory.as_mut_slice()))?
+        };
+        received.map(|count| value::int(i64::try_from(count).unwrap_or(i64::MAX))).transpose()
+    }
+
+    #[inline]
+    fn first_send(&self) -> Attempt {
+        let data = self.first.get_or_none();
+        if !self.plain {
+            return self.send_more_by_method();
+        }
+        if let Some(octets) = buffer::bytes_slice(&data) {
+            return self.send(octets);
+        }
+        let memory = Buffer::readable(&data)?;
+        let outcome = self.send(memory.as_slice())?;
+        if outcome.is_none() {
+            *self.data.borrow_mut() = Some(memory);
+        }
+        Ok(outcome)
+    }
+
+    fn send_more(&self) -> Attempt {
+        if let Some(octets) = buffer::bytes_slice(&self.first.get_or_none()) {
+            return self.send(octets);
+        }
+        let Some(memory) = self.data.take() else { return Ok(None) };
+        let outcome = self.send(memory.as_slice());
+        *self.data.borrow_mut() = Some(memory);
+        outcome
+    }
+
+    /// Sends what is left of `octets`; done when nothing is.
+    #[inline]
+    fn send(&self, octets: &[u8]) -> Attempt {
+        let position = self.count.get();
+        let fd = self.descriptor()?;
+        let Some(sent) = from_kernel(sys::send(fd, &octets[position..]))? else {
+            return Ok(None);
+        };
+        self.count.set(position + sent);
+        Ok((position + sent == octets.len()).then(value::none))
+    }
+
+    fn send_more_by_method(&self) -> Attempt {
+        let (sock, data) = (self.sock.get_or_none(), self.first.get_or_none());
+        let position = self.count.get();
+        let sent = if position == 0 {
+            from_method(sock.call_method1(&names().send, &data))?
+        } else {
+            let rest = buffer::tail(&data, position)?;
+            from_method(sock.call_method1(&names().send, &rest))?
+        };
+        let Some(sent) = sent else { return Ok(None) };
+        let Ok(sent) = usize::try_from(sent.to_i64()?) else {
+            return Err(Raised::new(Kind::Value, "send() returned a negative number"));
+        };
+        self.count.set(position + sent);
+        Ok((position + sent == buffer::byte_length(&data)?).then(value::none))
+    }
+
+    /// The descriptor became writable: the attempt to connect has ended, one way or the other.
+    fn connected(&self) -> Attempt {
+        let (level, option) = PENDING_ERROR;
+        let errno = from_method(self.sock.get_or_none().call_method2(
+            &names().getsockopt,
+            &*value::int(level)?,
+            &*value::int(option)?,
+        ))?;
+        let Some(errno) = errno else { return Ok(None) };
+        if !errno.is_truthy()? {
+            return Ok(Some(value::none()));
+        }
+        let address = self.first.get_or_none().str()?.text_lossy();
+        let message = value::text(&format!("Connect call failed {address}"))?;
+        Err(Raised::raise(Kind::Os.as_any().call(&[&errno, &message])?))
+    }
+
+    fn accept(&self) -> Attempt {
+        let Some(accepted) = from_method(self.sock.get_or_none().call_method0(&names().accept))?
+        else {
+            return Ok(None);
+        };
+        let &[conn, address] = accepted.tuple_items() else {
+            return Err(Raised::type_error("accept() must return a socket and an address"));
+        };
+        conn.call_method1(&names().setblocking, &value::bool(false))?;
+        value::tuple(&[conn, address]).map(Some)
+    }
+}

@@ -1,0 +1,153 @@
+//! A new transport: what asyncio's constructor does, in its order.
+
+use aioxide_driver::sys;
+
+use super::{Event, STREAM_TRANSPORT, StreamTransport};
+use crate::event_loop::{Entry, LoopCore, descriptor};
+use crate::ffi::call::Signature;
+use crate::ffi::error::Kind;
+use crate::ffi::method::TypeBuilder;
+use crate::ffi::module::{imports, names};
+use crate::ffi::{Any, Args, Inst, Native, Object, Own, Raised, Res, context, value};
+use crate::handle::Handle;
+
+const AF_INET: i64 = 2;
+const AF_INET6: i64 = 10;
+
+/// What a transport is made from.
+pub(super) struct Parts<'a> {
+    pub(super) core: &'a Inst<LoopCore>,
+    pub(super) sock: &'a Any,
+    pub(super) protocol: &'a Any,
+    pub(super) waiter: Option<&'a Any>,
+    /// A dict, which becomes the transport's.
+    pub(super) extra: Object,
+    pub(super) server: Option<&'a Any>,
+    pub(super) context: Object,
+}
+
+/// The answer of `sock.getsockname()` or `getpeername()`; `None` if it has none.
+fn address(sock: &Any, method: &Any) -> Res<Object> {
+    match sock.call_method0(method) {
+        Ok(address) => Ok(address),
+        Err(raised) if raised.matches(Kind::Os.as_any()) => {
+            raised.discard();
+            Ok(value::none())
+        }
+        Err(raised) => Err(raised),
+    }
+}
+
+/// Whether small segments should not wait for more: every stream of the Internet families.
+pub(super) fn is_internet(family: i64) -> bool {
+    family == AF_INET || family == AF_INET6
+}
+
+pub(super) fn create(parts: Parts<'_>) -> Res<Own<StreamTransport>> {
+    let transport = STREAM_TRANSPORT.create(StreamTransport::empty())?;
+    transport.fill(parts)?;
+    Ok(transport)
+}
+
+impl Inst<StreamTransport> {
+    fn fill(&self, parts: Parts<'_>) -> Res<()> {
+        let Parts { core, sock, protocol, waiter, extra, server, context } = parts;
+        let names = names();
+        let fd = descriptor(sock)?;
+        extra.dict_set(&names.socket, &*imports().transport_socket.call1(sock)?)?;
+        extra.dict_set(&names.sockname, &*address(sock, &names.getsockname)?)?;
+        if extra.dict_get(&names.peername)?.is_none() {
+            extra.dict_set(&names.peername, &*address(sock, &names.getpeername)?)?;
+        }
+        self.extra.set(extra);
+        self.context.set(context);
+        self.loop_.set(core.own());
+        self.fd.set(fd);
+        self.sock.set(sock.own());
+        self.set_protocol(protocol)?;
+        if let Some(server) = server {
+            self.server.set(server.own());
+            self.tell_server(server, &names._attach)?;
+        }
+        core.set_owner(fd, value::weak_reference(self.as_any())?);
+        if is_internet(sock.getattr(&names.family)?.to_i64()?) {
+            // A connection that was reset meanwhile refuses; its first read tells.
+            let _ = sys::set_nodelay(fd);
+        }
+        // Each of the three is an entry of its own in the queue, as in asyncio.
+        let made = protocol.getattr(&names.connection_made)?;
+        self.call_soon(core, &made, &[self.as_any()])?;
+        self.schedule(core, Event::Start)?;
+        match waiter {
+            Some(waiter) if !waiter.is_none() => self.call_soon(
+                core,
+                &imports().set_result_unless_cancelled,
+                &[waiter, value::none_ref()],
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// `Server._attach` or `_detach`, as the running Python calls them.
+    pub(super) fn tell_server(&self, server: &Any, method: &Any) -> Res<()> {
+        let answer = if imports().server_knows_transports {
+            server.call_method1(method, self.as_any())
+        } else {
+            server.call_method0(method)
+        };
+        answer.map(drop)
+    }
+
+    /// `loop.call_soon(callback, *args)` in the transport's context; at most two arguments.
+    pub(super) fn call_soon(&self, core: &Inst<LoopCore>, callback: &Any, args: &[&Any]) -> Res<()> {
+        let Some(ctx) = self.context.get() else { return Ok(()) };
+        if core.is_direct() {
+            let handle = Handle::create(callback.own(), args, core.as_any().own(), ctx)?;
+            core.push(Entry::Handle(handle));
+            return Ok(());
+        }
+        // In debug mode, on a closed loop, and where a derived class has its own call_soon.
+        let call_soon = core.as_any().getattr(&names().call_soon)?;
+        let mut all = vec![callback];
+        all.extend(args);
+        all.push(&ctx);
+        call_soon.call_names(&all, &imports().context_names).map(drop)
+    }
+}
+
+fn given(argument: Option<&Any>) -> Option<&Any> {
+    argument.filter(|argument| !argument.is_none())
+}
+
+const INIT: Signature<7> = Signature {
+    function: "StreamTransport",
+    parameters: [c"loop", c"sock", c"protocol", c"waiter", c"extra", c"server", c"context"],
+    positional: 7,
+    required: 3,
+};
+
+fn init(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<()> {
+    let [loop_, sock, protocol, waiter, extra, server, ctx] = args.bind(&INIT)?;
+    let (Some(loop_), Some(sock), Some(protocol)) = (loop_, sock, protocol) else {
+        return Err(Raised::type_error("StreamTransport() needs a loop, a socket and a protocol"));
+    };
+    let Some(core) = loop_.downcast::<LoopCore>() else {
+        return Err(Raised::type_error("StreamTransport() needs a loop of aioxide"));
+    };
+    if this.fd.get() >= 0 {
+        return Err(Raised::runtime("the transport has its socket already"));
+    }
+    this.fill(Parts {
+        core,
+        sock,
+        protocol,
+        waiter,
+        extra: given(extra).map_or_else(value::dict, |extra| Ok(extra.own()))?,
+        server: given(server),
+        context: given(ctx).map_or_else(context::copy_current, |ctx| Ok(ctx.own()))?,
+    })
+}
+
+pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
+    b.init(init)
+}

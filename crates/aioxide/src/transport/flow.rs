@@ -1,0 +1,123 @@
+//! Flow control: the two watermarks, and telling the protocol.
+
+use aioxide_core::flow_control::Signal;
+
+use super::StreamTransport;
+use crate::ffi::call::Signature;
+use crate::ffi::error::Kind;
+use crate::ffi::method::{TypeBuilder, flag};
+use crate::ffi::module::names;
+use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
+
+impl Inst<StreamTransport> {
+    /// More has been put into the queue.
+    pub(super) fn queue_has_grown(&self) -> Res<()> {
+        let size = self.queue.borrow().size();
+        let signal = self.flow.borrow_mut().on_grow(size);
+        self.tell(signal)
+    }
+
+    /// Something has been sent.
+    pub(super) fn queue_has_shrunk(&self) -> Res<()> {
+        let size = self.queue.borrow().size();
+        let signal = self.flow.borrow_mut().on_shrink(size);
+        self.tell(signal)
+    }
+
+    fn tell(&self, signal: Signal) -> Res<()> {
+        let (method, message) = match signal {
+            Signal::None => return Ok(()),
+            Signal::Pause => (&names().pause_writing, "protocol.pause_writing() failed"),
+            Signal::Resume => (&names().resume_writing, "protocol.resume_writing() failed"),
+        };
+        let Some(protocol) = self.protocol.get() else { return Ok(()) };
+        match protocol.call_method0(method) {
+            Ok(_) => Ok(()),
+            Err(raised) if raised.is_exit() => Err(raised),
+            Err(raised) => self.call_exception_handler(message, &raised.take()),
+        }
+    }
+}
+
+const LIMITS: Signature<2> = Signature {
+    function: "set_write_buffer_limits",
+    parameters: [c"high", c"low"],
+    positional: 2,
+    required: 0,
+};
+
+/// A number of bytes. Any Python number will do, as in asyncio; what no buffer can reach is cut.
+#[allow(clippy::cast_possible_truncation, reason = "saturates, which is what is wanted")]
+fn limit(argument: Option<&Any>) -> Res<Option<i64>> {
+    let Some(number) = argument.filter(|argument| !argument.is_none()) else { return Ok(None) };
+    if number.is_int()
+        && let Ok(limit) = number.to_i64().map_err(Raised::discard)
+    {
+        return Ok(Some(limit));
+    }
+    number.to_f64().map(|number| Some(number.floor() as i64))
+}
+
+fn set_limits(this: &Inst<StreamTransport>, args: &Args<'_>) -> Res<()> {
+    let [high, low] = args.bind(&LIMITS)?;
+    let (high, low) = (limit(high)?, limit(low)?);
+    let done = this.flow.borrow_mut().set_limits(high, low);
+    done.map_err(|error| Raised::new(Kind::Value, &error.to_string()))
+}
+
+fn set_write_buffer_limits(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
+    set_limits(this, &args)?;
+    this.queue_has_grown()?;
+    Ok(value::none())
+}
+
+fn set_limits_only(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
+    set_limits(this, &args)?;
+    Ok(value::none())
+}
+
+fn low_water(this: &Inst<StreamTransport>) -> Res<Object> {
+    let (low, _) = this.flow.borrow().limits();
+    value::uint(low)
+}
+
+fn high_water(this: &Inst<StreamTransport>) -> Res<Object> {
+    let (_, high) = this.flow.borrow().limits();
+    value::uint(high)
+}
+
+fn get_write_buffer_limits(this: &Inst<StreamTransport>) -> Res<Object> {
+    value::tuple(&[&*low_water(this)?, &*high_water(this)?])
+}
+
+fn get_write_buffer_size(this: &Inst<StreamTransport>) -> Res<Object> {
+    let size = this.queue.borrow().size();
+    value::uint(size as u64)
+}
+
+fn protocol_paused(this: &Inst<StreamTransport>) -> Res<Object> {
+    let paused = this.flow.borrow().is_paused();
+    flag(paused)
+}
+
+fn maybe_pause(this: &Inst<StreamTransport>) -> Res<Object> {
+    this.queue_has_grown()?;
+    Ok(value::none())
+}
+
+fn maybe_resume(this: &Inst<StreamTransport>) -> Res<Object> {
+    this.queue_has_shrunk()?;
+    Ok(value::none())
+}
+
+pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
+    b.method(c"set_write_buffer_limits", set_write_buffer_limits, c"set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet when pause_writing() and resume_writing() of the protocol are called.\n\nRaises ValueError unless high >= low >= 0.")
+        .method(c"_set_write_buffer_limits", set_limits_only, c"_set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet the limits without telling the protocol.")
+        .method0(c"get_write_buffer_limits", get_write_buffer_limits, c"get_write_buffer_limits($self, /)\n--\n\n(low, high), in bytes.")
+        .method0(c"get_write_buffer_size", get_write_buffer_size, c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be sent.")
+        .method0(c"_maybe_pause_protocol", maybe_pause, c"_maybe_pause_protocol($self, /)\n--\n\nCall pause_writing() if too much waits.")
+        .method0(c"_maybe_resume_protocol", maybe_resume, c"_maybe_resume_protocol($self, /)\n--\n\nCall resume_writing() if enough has been sent.")
+        .getter(c"_protocol_paused", protocol_paused, c"Whether the protocol was asked to pause writing.")
+        .getter(c"_high_water", high_water, c"The high mark.")
+        .getter(c"_low_water", low_water, c"The low mark.")
+}

@@ -1,0 +1,140 @@
+//! What has been written and not yet sent.
+//!
+//! Large `bytes` stay where they are and are referred to; everything else is copied, since its
+//! owner may change it, and small pieces are put together.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::RawFd;
+
+use aioxide_driver::sys;
+
+use crate::ffi::buffer::bytes_slice;
+use crate::ffi::{Any, Object, Visit};
+
+/// From this size on, a reference is cheaper than a copy.
+const LARGE: usize = 4 * 1024;
+/// A copied chunk grows no further than this.
+const CHUNK: usize = 64 * 1024;
+/// How many chunks one system call takes. More would cost more stack than they save calls.
+const SLICES: usize = 64;
+
+#[derive(Debug)]
+enum Data {
+    /// A `bytes` object.
+    Lent(Object),
+    Copied(Vec<u8>),
+}
+
+/// A piece of data, `start` bytes of which are sent.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    data: Data,
+    start: usize,
+}
+
+impl Chunk {
+    pub(super) fn lent(bytes: &Any, start: usize) -> Chunk {
+        Chunk { data: Data::Lent(bytes.own()), start }
+    }
+
+    pub(super) fn copied(data: &[u8]) -> Chunk {
+        Chunk { data: Data::Copied(data.to_vec()), start: 0 }
+    }
+
+    /// The part of `object` from `start` on; `slice` is all of its memory.
+    pub(super) fn of(object: &Any, slice: &[u8], start: usize) -> Chunk {
+        if slice.len() - start >= LARGE && bytes_slice(object).is_some() {
+            Chunk::lent(object, start)
+        } else {
+            Chunk::copied(&slice[start..])
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        let all = match &self.data {
+            Data::Lent(bytes) => bytes_slice(bytes).unwrap_or_default(),
+            Data::Copied(data) => data,
+        };
+        &all[self.start..]
+    }
+}
+
+/// Chunks in the order in which they are to be sent. None is empty.
+#[derive(Debug, Default)]
+pub(super) struct OutQueue {
+    chunks: VecDeque<Chunk>,
+    size: usize,
+}
+
+impl OutQueue {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// How many bytes wait.
+    #[inline]
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn push(&mut self, chunk: Chunk) {
+        let length = chunk.rest().len();
+        if length == 0 {
+            return;
+        }
+        self.size += length;
+        if length < LARGE
+            && let Some(Chunk { data: Data::Copied(last), .. }) = self.chunks.back_mut()
+            && last.len() + length <= CHUNK
+        {
+            last.extend_from_slice(chunk.rest());
+            return;
+        }
+        self.chunks.push_back(chunk);
+    }
+
+    /// Sends what the socket takes.
+    pub(super) fn send(&self, fd: RawFd) -> io::Result<usize> {
+        if let [only] = self.chunks.as_slices().0
+            && self.chunks.len() == 1
+        {
+            return sys::send(fd, only.rest());
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = self.chunks.len().min(SLICES);
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(chunk.rest());
+        }
+        sys::sendmsg(fd, &slices[..count])
+    }
+
+    /// Takes off up to `sent` bytes that are in one chunk, counts them down, and gives the chunk
+    /// to be dropped if it is done with.
+    pub(super) fn pop_sent(&mut self, sent: &mut usize) -> Option<Chunk> {
+        let first = self.chunks.front_mut()?;
+        let length = first.rest().len();
+        let done = length.min(*sent);
+        *sent -= done;
+        self.size -= done;
+        if done < length {
+            first.start += done;
+            return None;
+        }
+        self.chunks.pop_front()
+    }
+
+    pub(super) fn traverse(&self, visit: &mut Visit) {
+        for chunk in &self.chunks {
+            if let Data::Lent(bytes) = &chunk.data {
+                visit.object(bytes);
+            }
+        }
+    }
+
+    /// The chunks as `bytes`, for Python's `_buffer`.
+    pub(super) fn snapshot(&self) -> Vec<Vec<u8>> {
+        self.chunks.iter().map(|chunk| chunk.rest().to_vec()).collect()
+    }
+}

@@ -1,0 +1,177 @@
+//! Receiving: one system call for each event, then one call of the protocol.
+
+use aioxide_driver::sys;
+
+use super::StreamTransport;
+use crate::event_loop::LoopCore;
+use crate::ffi::buffer::Buffer;
+use crate::ffi::method::{TypeBuilder, flag};
+use crate::ffi::module::{imports, names};
+use crate::ffi::{Any, Inst, Object, Raised, Res, value};
+
+/// How much one call receives. A message of 100 KiB comes in one piece, and the `bytes` made of
+/// it stays below the 128 KiB from which on malloc asks the kernel for every block (measured: a
+/// quarter of the throughput).
+const SCRATCH: usize = 120 * 1024;
+
+/// Whether a system call has only to be made again.
+pub(super) fn is_not_ready(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
+}
+
+impl Inst<StreamTransport> {
+    pub(super) fn set_protocol(&self, protocol: &Any) -> Res<()> {
+        let buffered = protocol.is_instance(&imports().buffered_protocol)?;
+        self.buffered.set(buffered);
+        self.protocol.set(protocol.own());
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn read_ready(&self, core: &Inst<LoopCore>) -> Res<()> {
+        let Some(protocol) = self.protocol.get() else { return Ok(()) };
+        if self.conn_lost.get() > 0 {
+            return Ok(());
+        }
+        if self.buffered.get() {
+            self.read_into_buffer(core, &protocol)
+        } else {
+            self.read_data(core, &protocol)
+        }
+    }
+
+    #[inline]
+    fn read_data(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
+        let received = {
+            let mut scratch = core.scratch.borrow_mut();
+            if scratch.is_empty() {
+                scratch.resize(SCRATCH, 0);
+            }
+            match sys::recv(self.fd.get(), &mut scratch) {
+                Ok(0) => None,
+                Ok(count) => Some(Ok(value::bytes(&scratch[..count])?)),
+                Err(error) => Some(Err(error)),
+            }
+        };
+        match received {
+            Some(Ok(data)) => match protocol.call_method1(&names().data_received, &data) {
+                Ok(_) => Ok(()),
+                Err(raised) => {
+                    self.callback_failed(raised, "Fatal error: protocol.data_received() call failed.")
+                }
+            },
+            None => self.read_eof(core, protocol),
+            Some(Err(error)) => self.read_failed(&error),
+        }
+    }
+
+    fn read_into_buffer(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
+        let lent = protocol
+            .call_method1(&names().get_buffer, &*value::int(-1)?)
+            .and_then(|buffer| Buffer::writable(&buffer))
+            .and_then(|buffer| {
+                if buffer.len() == 0 {
+                    return Err(Raised::runtime("get_buffer() returned an empty buffer"));
+                }
+                Ok(buffer)
+            });
+        let mut buffer = match lent {
+            Ok(buffer) => buffer,
+            Err(raised) => {
+                return self
+                    .callback_failed(raised, "Fatal error: protocol.get_buffer() call failed.");
+            }
+        };
+        let received = sys::recv(self.fd.get(), buffer.as_mut_slice());
+        // The protocol may want to resize it.
+        drop(buffer);
+        match received {
+            Ok(0) => self.read_eof(core, protocol),
+            Ok(count) => {
+                let count = value::uint(count as u64)?;
+                match protocol.call_method1(&names().buffer_updated, &count) {
+                    Ok(_) => Ok(()),
+                    Err(raised) => self.callback_failed(
+                        raised,
+                        "Fatal error: protocol.buffer_updated() call failed.",
+                    ),
+                }
+            }
+            Err(error) => self.read_failed(&error),
+        }
+    }
+
+    fn read_failed(&self, error: &std::io::Error) -> Res<()> {
+        if is_not_ready(error) {
+            return Ok(());
+        }
+        self.fatal_error(Raised::os(error).take(), "Fatal read error on socket transport")
+    }
+
+    fn read_eof(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
+        if core.is_debug() {
+            self.log_debug("%r received EOF")?;
+        }
+        let keep_open = protocol
+            .call_method0(&names().eof_received)
+            .and_then(|answer| answer.is_truthy());
+        match keep_open {
+            // The protocol may still write, but nothing more will come.
+            Ok(true) => self.stop_reading(core),
+            Ok(false) => self.close(),
+            Err(raised) => self
+                .callback_failed(raised, "Fatal error: protocol.eof_received() call failed."),
+        }
+    }
+
+    /// `logger.debug(message, transport)`.
+    pub(super) fn log_debug(&self, message: &str) -> Res<()> {
+        let logger = &imports().logger;
+        logger.call_method2(&names().debug, &*value::text(message)?, self.as_any())?;
+        Ok(())
+    }
+}
+
+fn is_reading(this: &Inst<StreamTransport>) -> Res<Object> {
+    flag(!this.closing.get() && !this.paused.get())
+}
+
+fn pause_reading(this: &Inst<StreamTransport>) -> Res<Object> {
+    let Some(core) = this.loop_.get() else { return Ok(value::none()) };
+    if !this.closing.get() && !this.paused.replace(true) {
+        this.stop_reading(&core)?;
+        if core.is_debug() {
+            this.log_debug("%r pauses reading")?;
+        }
+    }
+    Ok(value::none())
+}
+
+fn resume_reading(this: &Inst<StreamTransport>) -> Res<Object> {
+    let Some(core) = this.loop_.get() else { return Ok(value::none()) };
+    if !this.closing.get() && this.paused.replace(false) {
+        this.start_reading(&core)?;
+        if core.is_debug() {
+            this.log_debug("%r resumes reading")?;
+        }
+    }
+    Ok(value::none())
+}
+
+fn set_protocol(this: &Inst<StreamTransport>, protocol: &Any) -> Res<Object> {
+    this.set_protocol(protocol)?;
+    Ok(value::none())
+}
+
+fn get_protocol(this: &Inst<StreamTransport>) -> Res<Object> {
+    Ok(this.protocol.get_or_none())
+}
+
+pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
+    b.method0(c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the transport receives.")
+        .method0(c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nReceive nothing until resume_reading(). Pausing again does nothing.")
+        .method0(c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nReceive again.")
+        .method1(c"set_protocol", set_protocol, c"set_protocol($self, protocol, /)\n--\n\nTell another protocol from now on.")
+        .method0(c"get_protocol", get_protocol, c"get_protocol($self, /)\n--\n\nThe current protocol; None once the connection is lost.")
+        .getter(c"_protocol", get_protocol, c"The current protocol.")
+}

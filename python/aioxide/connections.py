@@ -1,0 +1,161 @@
+"""Stream connections and servers: the hooks that BaseEventLoop leaves to its implementations.
+
+``create_connection``, ``create_server``, ``start_tls`` and the others are BaseEventLoop's own. They
+call the methods here, which put native transports and listeners under them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from asyncio import constants, sslproto
+from typing import TYPE_CHECKING, Any
+
+from . import _aioxide
+
+if TYPE_CHECKING:
+    import contextvars
+    import socket
+    import ssl
+    from collections.abc import Callable
+
+    from .events import EventLoop
+
+    _Base = EventLoop
+else:
+    _Base = object
+
+
+class Connections(_Base):
+    """The stream part of the event loop."""
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.AbstractServer | None = None,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Transport:
+        self._ensure_fd_no_transport(sock)
+        return _aioxide.StreamTransport(self, sock, protocol, waiter, extra, server, context)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext | bool | None,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.AbstractServer | None = None,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: contextvars.Context | None = None,
+        **options: Any,
+    ) -> asyncio.Transport:
+        self._ensure_fd_no_transport(rawsock)
+        if context is not None:
+            # Only Pythons that know the parameter give it.
+            options["context"] = context
+        ssl_protocol = sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            **options,
+        )
+        _aioxide.StreamTransport(self, rawsock, ssl_protocol, None, extra, server, context)
+        return ssl_protocol._app_transport
+
+    def _start_serving(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        sslcontext: ssl.SSLContext | None = None,
+        server: asyncio.AbstractServer | None = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: contextvars.Context | None = None,
+    ) -> None:
+        connected = None
+        if sslcontext is not None:
+            connected = functools.partial(
+                self._serve_tls,
+                protocol_factory,
+                sslcontext,
+                server,
+                ssl_handshake_timeout,
+                ssl_shutdown_timeout,
+            )
+        listener = _aioxide.Listener(
+            self, sock, protocol_factory, server, backlog, connected, context
+        )
+        listener.start()
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:
+            self.remove_reader(sock)
+        sock.close()
+
+    def _serve_tls(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sslcontext: ssl.SSLContext,
+        server: asyncio.AbstractServer | None,
+        ssl_handshake_timeout: float | None,
+        ssl_shutdown_timeout: float | None,
+        sock: socket.socket,
+        extra: dict[str, Any],
+    ) -> None:
+        """Shake hands with an accepted connection, in a task."""
+
+        async def handshake() -> None:
+            protocol = transport = None
+            try:
+                protocol = protocol_factory()
+                waiter = self.create_future()
+                transport = self._make_ssl_transport(
+                    sock,
+                    protocol,
+                    sslcontext,
+                    waiter=waiter,
+                    server_side=True,
+                    extra=extra,
+                    server=server,
+                    ssl_handshake_timeout=ssl_handshake_timeout,
+                    ssl_shutdown_timeout=ssl_shutdown_timeout,
+                )
+                try:
+                    await waiter
+                except BaseException:
+                    transport.close()
+                    # Its exception leads to the protocol, and that back to this frame.
+                    del waiter
+                    raise
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                if transport is None:
+                    sock.close()
+                if self.get_debug():
+                    report: dict[str, Any] = {
+                        "message": "Error on transport creation for incoming connection",
+                        "exception": error,
+                    }
+                    if protocol is not None:
+                        report["protocol"] = protocol
+                    if transport is not None:
+                        report["transport"] = transport
+                    self.call_exception_handler(report)
+
+        self.create_task(handshake())

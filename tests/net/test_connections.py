@@ -1,0 +1,221 @@
+"""create_connection with every keyword, connect_accepted_socket, and the streams on top."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from typing import Any
+
+import pytest
+
+from helpers import (
+    Recorder,
+    Service,
+    gone,
+    port_of,
+    recv_all,
+    recv_exactly,
+    refused_port,
+    tcp_pair,
+    turns,
+)
+
+pytestmark = pytest.mark.usefixtures("loop")
+
+
+async def test_connection_by_name() -> None:
+    service = await Service().start()
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(
+        Recorder, "localhost", port_of(service.server), family=socket.AF_INET
+    )
+    await service.accepted()
+    await gone(protocol)
+    await service.close()
+
+
+async def test_connection_with_a_ready_socket() -> None:
+    service = await Service().start()
+    sock = socket.create_connection(service.server.sockets[0].getsockname())
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_connection(Recorder, sock=sock)
+    assert transport.get_extra_info("socket").fileno() == sock.fileno()
+    assert sock.gettimeout() == 0
+    await service.accepted()
+    await gone(protocol)
+    assert sock.fileno() == -1
+    await service.close()
+
+
+async def test_local_address() -> None:
+    service = await Service().start()
+    client = await service.dial(local_addr=("127.0.0.3", 0))
+    (accepted,) = await service.accepted()
+    assert accepted.transport.get_extra_info("peername")[0] == "127.0.0.3"
+    await gone(client)
+    await service.close()
+
+
+async def test_refused() -> None:
+    loop = asyncio.get_running_loop()
+    port = refused_port()
+    with pytest.raises(ConnectionRefusedError) as info:
+        await loop.create_connection(Recorder, "127.0.0.1", port)
+    assert f"'127.0.0.1', {port}" in str(info.value)
+    assert info.value.errno == errno.ECONNREFUSED
+
+
+async def test_several_addresses_fail(loop: asyncio.AbstractEventLoop) -> None:
+    port = refused_port()
+
+    async def several(*args: object, **kwargs: object) -> list[Any]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+            for host in ("127.0.0.1", "127.0.0.2")
+        ]
+
+    loop.getaddrinfo = several  # type: ignore[assignment]
+    try:
+        with pytest.raises(OSError, match="Multiple exceptions") as info:
+            await loop.create_connection(Recorder, "two.invalid", port)
+        assert "127.0.0.2" in str(info.value)
+        if sys.version_info >= (3, 12):  # all_errors is new there
+            with pytest.raises(ExceptionGroup) as group:
+                await loop.create_connection(Recorder, "two.invalid", port, all_errors=True)
+            assert [type(exc) for exc in group.value.exceptions] == [ConnectionRefusedError] * 2
+    finally:
+        del loop.getaddrinfo
+
+
+@pytest.mark.parametrize("delay", [None, 0.001, 10.0])
+@pytest.mark.parametrize("interleave", [None, 0, 1, 2])
+async def test_happy_eyeballs(
+    loop: asyncio.AbstractEventLoop, delay: float | None, interleave: int | None
+) -> None:
+    """The first address refuses and the second one answers, whatever the options."""
+    service = await Service().start()
+    bad, good = refused_port(), port_of(service.server)
+
+    async def several(host: Any, *args: object, **kwargs: object) -> list[Any]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+            for port in (bad, good, bad)
+        ]
+
+    loop.getaddrinfo = several  # type: ignore[assignment]
+    try:
+        _, protocol = await loop.create_connection(
+            Recorder, "three.invalid", good, happy_eyeballs_delay=delay, interleave=interleave
+        )
+    finally:
+        del loop.getaddrinfo
+    await service.accepted()
+    assert protocol.transport.get_extra_info("peername") == ("127.0.0.1", good)
+    await gone(protocol)
+    await service.close()
+
+
+async def test_no_such_name(loop: asyncio.AbstractEventLoop) -> None:
+    async def nothing(*args: object, **kwargs: object) -> list[Any]:
+        return []
+
+    loop.getaddrinfo = nothing  # type: ignore[assignment]
+    try:
+        with pytest.raises(OSError, match=r"getaddrinfo\(\) returned empty list"):
+            await loop.create_connection(Recorder, "nobody.invalid", 1)
+    finally:
+        del loop.getaddrinfo
+
+
+async def test_cancelling_a_connection(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancelled in the middle, it closes its socket: the fixture counts descriptors."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = []
+        for _ in range(3):  # a full queue leaves the next one in the middle of its handshake
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            fillers.append(filler)
+        task = loop.create_task(loop.create_connection(Recorder, *listener.getsockname()))
+        await turns(5)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for filler in fillers:
+            filler.close()
+
+
+async def test_connect_accepted_socket() -> None:
+    loop = asyncio.get_running_loop()
+    near, far = tcp_pair()
+    transport, protocol = await loop.connect_accepted_socket(Recorder, near)
+    assert protocol.transport is transport
+    far.send(b"accepted elsewhere")
+    assert await protocol.received(18) == b"accepted elsewhere"
+    await gone(protocol)
+    far.close()
+
+
+async def test_streams() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line.upper())
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    writer.write(b"one\ntwo\n")
+    assert await reader.readline() == b"ONE\n"
+    assert await reader.readexactly(4) == b"TWO\n"
+    writer.writelines([b"a", b"b", b"\n"])
+    assert await reader.readuntil(b"\n") == b"AB\n"
+    writer.write_eof()
+    assert await reader.read() == b""
+    assert reader.at_eof()
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_streams_with_much_data() -> None:
+    size = 4 << 20
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = await reader.readexactly(size)
+        writer.write(data[::-1])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 16)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+    data = bytes(range(256)) * (size // 256)
+    writer.write(data)
+    await writer.drain()
+    assert await reader.read() == data[::-1]
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_bare_client(loop: asyncio.AbstractEventLoop) -> None:
+    """The server's side against sock_* on the other."""
+    service = await Service().start()
+    with socket.socket() as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, service.server.sockets[0].getsockname())
+        (accepted,) = await service.accepted()
+        accepted.transport.write(b"hello")
+        assert await recv_exactly(client, 5) == b"hello"
+        accepted.transport.close()
+        assert await recv_all(client) == b""
+    await service.close()
