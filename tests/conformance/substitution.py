@@ -1,10 +1,11 @@
 """How an implementation takes asyncio's place before a test module is imported.
 
-Three tables say everything that is done, each entry with its reason:
+Four tables say everything that is done, each entry with its reason:
 
 * `NAMES`: attributes of asyncio that are given another value, in every process;
 * `LOOP_OF_CLASS`: test classes whose `create_event_loop` names a selector, which means nothing to
   another loop;
+* `TASKS_OF_CLASS`: test classes that put pure Python tasks into asyncio's place themselves;
 * `REPEATED`: test classes that would only run the same tests on the same loop again.
 
 What stays asyncio's: `_PyFuture` and `_PyTask` (they are the other half of the mixed
@@ -114,6 +115,11 @@ LOOP_OF_CLASS = {
     "test_sock_lowlevel": ("EPollEventLoopTests", "passes an EpollSelector to the loop"),
 }
 
+#: module -> (a class, why its loop is given a task factory): `asyncio.tasks.Task` as it then is
+TASKS_OF_CLASS = {
+    "test_graph": ("TestCallStackPy", "replaces asyncio.tasks.Task to test pure Python tasks"),
+}
+
 #: module -> (classes left out, why)
 REPEATED = dict.fromkeys(
     LOOP_OF_CLASS,
@@ -153,16 +159,35 @@ def _check(implementation: Implementation) -> None:
 
 
 def substitute_in_module(implementation: Implementation, module: ModuleType) -> None:
-    """Give the classes of `LOOP_OF_CLASS` the loop under test."""
+    """Give classes of the module the loop and the tasks that they are to be run with."""
     factory = implementation.new_event_loop
-    name = module.__name__.rpartition(".")[2]
-    if factory is None or name not in LOOP_OF_CLASS:
+    if factory is None:
         return
-    class_name, _reason = LOOP_OF_CLASS[name]
-    test_class = getattr(module, class_name, None)
-    if test_class is None or "create_event_loop" not in vars(test_class):
-        raise SubstitutionError(f"{name}.{class_name} has no create_event_loop of its own")
-    test_class.create_event_loop = lambda _self: factory()
+    name = module.__name__.rpartition(".")[2]
+    if name in LOOP_OF_CLASS:
+        test_class = _class(module, LOOP_OF_CLASS[name][0], "create_event_loop")
+        test_class.create_event_loop = lambda _self: factory()
+    if name in TASKS_OF_CLASS:
+        test_class = _class(module, TASKS_OF_CLASS[name][0], "loop_factory")
+        test_class.loop_factory = staticmethod(lambda: _with_tasks_of_asyncio(factory()))
+
+
+def _class(module: ModuleType, name: str, attribute: str) -> Any:
+    """A test class whose `attribute` is about to be replaced."""
+    test_class = getattr(module, name, None)
+    if test_class is None or not hasattr(test_class, attribute):
+        raise SubstitutionError(f"{module.__name__}.{name} has no {attribute}")
+    return test_class
+
+
+def _with_tasks_of_asyncio(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    """The loop, asked to make tasks of whatever is called `asyncio.tasks.Task` at the time."""
+
+    def make_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        return asyncio.tasks.Task(coro, loop=loop, **options)
+
+    loop.set_task_factory(make_task)
+    return loop
 
 
 def omitted_classes(implementation: Implementation, module: ModuleType) -> dict[str, str]:

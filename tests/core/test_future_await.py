@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import types as python_types
 from collections.abc import Generator
 from typing import Any
@@ -13,8 +12,6 @@ import pytest
 from helpers import Implementation, outcome
 
 pytestmark = pytest.mark.usefixtures("loop")  # coroutine functions run on it
-
-variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
 @pytest.fixture

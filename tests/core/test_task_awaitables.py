@@ -19,8 +19,6 @@ from helpers import (
 
 pytestmark = pytest.mark.usefixtures("loop")  # coroutine functions run on it
 
-variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
-
 
 class Yields:
     """An awaitable which yields one thing and gives back what it is resumed with."""

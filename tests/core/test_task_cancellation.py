@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import sys
 from typing import Any
 
@@ -17,8 +16,6 @@ from helpers import (
 )
 
 pytestmark = pytest.mark.usefixtures("loop")  # coroutine functions run on it
-
-variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
 @pytest.mark.parametrize("message", [None, "why", 42])

@@ -22,7 +22,6 @@ from helpers import (
 )
 
 pytestmark = pytest.mark.usefixtures("loop")
-RESET = (socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 async def finish(protocol: Any, far: socket.socket) -> None:

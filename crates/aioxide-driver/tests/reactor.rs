@@ -55,6 +55,41 @@ fn readiness_is_reported_as_long_as_it_holds() {
 }
 
 #[test]
+fn once_reports_one_event_until_it_is_modified() {
+    on_each_reactor(|mut reactor| {
+        let (mut left, mut right) = socketpair();
+        let once = Interest::READ | Interest::ONCE;
+        reactor.add(left.as_raw_fd(), 1, once).unwrap();
+        right.write_all(b"ab").unwrap();
+        expect_now(&mut reactor, &[event(1, true, false)]);
+        expect_now(&mut reactor, &[]);
+        reactor.modify(left.as_raw_fd(), 2, once).unwrap();
+        expect_now(&mut reactor, &[event(2, true, false)]);
+        left.read_exact(&mut [0, 0]).unwrap();
+        right.write_all(b"c").unwrap();
+        expect_now(&mut reactor, &[]);
+        // What is left of the registration is an ordinary one again.
+        reactor
+            .modify(left.as_raw_fd(), 3, Interest::READ)
+            .unwrap();
+        expect_now(&mut reactor, &[event(3, true, false)]);
+        expect_now(&mut reactor, &[event(3, true, false)]);
+    });
+}
+
+#[test]
+fn once_is_silent_about_errors_too() {
+    on_each_reactor(|mut reactor| {
+        let (left, right) = socketpair();
+        let once = Interest::READ | Interest::ONCE;
+        reactor.add(left.as_raw_fd(), 1, once).unwrap();
+        drop(right);
+        expect_now(&mut reactor, &[event(1, true, true)]);
+        expect_now(&mut reactor, &[]);
+    });
+}
+
+#[test]
 fn a_full_pipe_is_not_writable_until_it_is_read() {
     on_each_reactor(|mut reactor| {
         let (mut reader, writer) = pipe().unwrap();

@@ -6,7 +6,8 @@
 //!   must not come early), which is what asyncio does. `epoll_pwait2`, from Linux 5.11 on, counts in
 //!   nanoseconds, and costs the same.
 //! - Older kernels answer `ENOSYS` to it; so do some sandboxes on newer ones, and others answer `EPERM`.
-//! - Error and hang-up are always reported, asked for or not.
+//! - Error and hang-up are always reported, asked for or not; only a one-shot registration that has
+//!   reported is silent about them too.
 //!
 //! So a timeout goes through `epoll_pwait2` until the kernel has refused it once; from then on this
 //! reactor uses `epoll_wait` and rounds up. Waits without a timeout use `epoll_wait` from the start.
@@ -216,6 +217,9 @@ fn flags_of(interest: Interest) -> io::Result<epoll::EventFlags> {
     }
     if interest.contains(Interest::WRITE) {
         flags |= epoll::EventFlags::OUT;
+    }
+    if interest.contains(Interest::ONCE) {
+        flags |= epoll::EventFlags::ONESHOT;
     }
     Ok(flags)
 }

@@ -21,6 +21,9 @@
 //!   for, and cannot be masked: the next `recv` or `send` gives the real error. Whoever dispatches
 //!   calls the sides that are registered and ignores the others, as asyncio's selector loop does. The
 //!   peer having merely shut down its writing side is not a hang-up: it reads as end of file.
+//! - **Once, if asked for.** With [`Interest::ONCE`] the registration reports one event and then nothing,
+//!   errors and hang-ups included, until it is modified. It stays registered: modifying it is
+//!   cheaper than removing and adding, and one that was forgotten reports nothing.
 //! - **Urgent data is not asked for** (asyncio does not either).
 //! - **An empty interest is `EINVAL`**: a descriptor without interest would still report errors, for
 //!   ever. Remove it instead.
@@ -48,7 +51,8 @@ use std::time::Duration;
 
 pub use epoll::{Events, Reactor};
 
-/// What to wait for on a descriptor: a set of [`READ`](Interest::READ) and [`WRITE`](Interest::WRITE).
+/// What to wait for on a descriptor: a set of [`READ`](Interest::READ) and [`WRITE`](Interest::WRITE),
+/// and whether for one event only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Interest(u8);
 
@@ -61,11 +65,13 @@ impl Interest {
     pub const WRITE: Interest = Interest(2);
     /// Both.
     pub const BOTH: Interest = Interest(3);
+    /// Report one event, then nothing until modified. Says how, not what: alone it is empty.
+    pub const ONCE: Interest = Interest(4);
 
     /// Whether nothing is asked for.
     #[inline]
     pub const fn is_empty(self) -> bool {
-        self.0 == 0
+        self.0 & Interest::BOTH.0 == 0
     }
 
     /// Whether everything in `other` is in here too.

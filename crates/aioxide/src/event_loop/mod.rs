@@ -85,6 +85,7 @@ static LOOP_CORE: Class<LoopCore> = Class::new(0);
 impl Native for LoopCore {
     const NAME: &'static std::ffi::CStr = c"aioxide.LoopCore";
 
+    #[inline(always)]
     fn class() -> &'static Class<Self> {
         &LOOP_CORE
     }
@@ -190,8 +191,8 @@ impl LoopCore {
     #[inline]
     fn bury(&self, mut dead: Vec<Own<TimerHandle>>) {
         for timer in dead.drain(..) {
+            // Cancelled, so it holds no callback: no cycle leads through it.
             timer.set_unscheduled();
-            crate::handle::release(timer);
         }
         self.graveyard.set(dead);
     }
@@ -204,7 +205,10 @@ impl LoopCore {
         self.timers.borrow_mut().clear(&mut timers);
         let watchers = self.watchers.take();
         entries.into_iter().for_each(Entry::release);
-        self.bury(timers);
+        for timer in timers {
+            timer.set_unscheduled();
+            crate::handle::release(timer);
+        }
         drop(watchers);
     }
 }

@@ -126,6 +126,7 @@ impl Inst<LoopCore> {
         };
         self.skipped.set(0);
         self.leave_task()?;
+        crate::handle::trim_pools();
         self.poll(timeout)?;
         check_signals()
     }

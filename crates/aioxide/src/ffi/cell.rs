@@ -44,10 +44,11 @@ impl Slot {
 
     #[inline(always)]
     pub(crate) fn get(&self) -> Option<Object> {
-        self.peek().cloned()
+        self.peek().map(|value| value.own())
     }
 
     /// The value for Python: itself, or `None`.
+    #[inline(always)]
     pub(crate) fn get_or_none(&self) -> Object {
         self.get().unwrap_or_else(super::value::none)
     }

@@ -25,6 +25,12 @@ impl FreeList {
         unsafe { (*self.items.get()).pop() }
     }
 
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        // SAFETY: as in `pop`.
+        unsafe { (*self.items.get()).len() }
+    }
+
     /// Keeps the object if there is room; else the caller frees it.
     #[inline(always)]
     pub(super) fn push(&self, object: *mut ffi::PyObject) -> bool {

@@ -70,6 +70,8 @@ pub(crate) trait Native: Sized + 'static {
 /// The class object of a native type, made once at import.
 pub(crate) struct Class<T> {
     ptype: Cell<*mut ffi::PyTypeObject>,
+    /// The first derived class that was met, for a quick answer to the next one.
+    known: Cell<*mut ffi::PyTypeObject>,
     offset: Cell<usize>,
     /// The state lies no lower than this, see [`Class::reserve`].
     reserved: Cell<usize>,
@@ -96,6 +98,7 @@ impl<T: Native> Class<T> {
     pub(crate) const fn new(pool: usize) -> Self {
         Class {
             ptype: Cell::new(std::ptr::null_mut()),
+            known: Cell::new(std::ptr::null_mut()),
             offset: Cell::new(0),
             reserved: Cell::new(0),
             base_traverse: Cell::new(None),
@@ -104,6 +107,25 @@ impl<T: Native> Class<T> {
             free: FreeList::new(pool),
             live: Cell::new(0),
             state: PhantomData,
+        }
+    }
+
+    /// Frees half of the dead instances beyond `keep`. For a loop that goes to sleep: what a burst
+    /// has left behind goes away in a few sleeps, and a burst that comes again finds it.
+    #[inline]
+    pub(crate) fn trim(&self, keep: usize) {
+        if self.free.len() > keep {
+            self.free_some((self.free.len() - keep).div_ceil(2));
+        }
+    }
+
+    #[cold]
+    fn free_some(&self, count: usize) {
+        for _ in 0..count {
+            let Some(object) = self.free.pop() else { return };
+            // SAFETY: a dead, untracked object of this type, whose count of the type was given
+            // back when it died.
+            unsafe { ffi::PyObject_GC_Del(object.cast()) }
         }
     }
 
@@ -178,6 +200,22 @@ impl<T: Native> Class<T> {
 
     pub(super) fn offset(&self) -> usize {
         self.offset.get()
+    }
+
+    /// The subclass check, in full. The first derived class that is met is remembered, since
+    /// there is seldom a second.
+    fn learn_subtype(&self, ptype: *mut ffi::PyTypeObject) -> bool {
+        // SAFETY: both are live types; the one that is remembered is kept alive for ever.
+        unsafe {
+            if ffi::PyType_IsSubtype(ptype, self.ptype.get()) == 0 {
+                return false;
+            }
+            if self.known.get().is_null() {
+                ffi::Py_INCREF(ptype.cast());
+                self.known.set(ptype);
+            }
+        }
+        true
     }
 
     /// Makes the class. `configure` adds methods, getters and slots.
@@ -427,7 +465,13 @@ impl Any {
     /// The object as a `T` or a class derived from it.
     #[inline(always)]
     pub(crate) fn downcast<T: Native>(&self) -> Option<&Inst<T>> {
-        if self.as_exact::<T>().is_some() || self.is_subtype_of(T::class().as_any()) {
+        let class = T::class();
+        // SAFETY: reading ob_type of a live object.
+        let ptype = unsafe { ffi::Py_TYPE(self.as_ptr()) };
+        if std::ptr::eq(ptype, class.ptype.get())
+            || std::ptr::eq(ptype, class.known.get())
+            || class.learn_subtype(ptype)
+        {
             // SAFETY: the class was just checked.
             Some(unsafe { Inst::from_ptr(self.as_ptr()) })
         } else {

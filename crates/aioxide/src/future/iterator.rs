@@ -23,6 +23,7 @@ impl Native for FutureIter {
     const NAME: &'static std::ffi::CStr = c"aioxide.FutureIter";
     const SUBCLASSABLE: bool = false;
 
+    #[inline(always)]
     fn class() -> &'static Class<Self> {
         &FUTURE_ITER
     }

@@ -34,6 +34,7 @@ impl Native for Future {
     const NAME: &'static std::ffi::CStr = c"aioxide.Future";
     const FINALIZER: bool = true;
 
+    #[inline(always)]
     fn class() -> &'static Class<Self> {
         &FUTURE
     }

@@ -77,6 +77,7 @@ impl Native for Task {
     const NAME: &'static std::ffi::CStr = c"aioxide.Task";
     const FINALIZER: bool = true;
 
+    #[inline(always)]
     fn class() -> &'static Class<Self> {
         &TASK
     }

@@ -19,6 +19,7 @@ impl Native for StepCall {
     const NAME: &'static std::ffi::CStr = c"aioxide.TaskStep";
     const SUBCLASSABLE: bool = false;
 
+    #[inline(always)]
     fn class() -> &'static Class<Self> {
         &STEP_CALL
     }
