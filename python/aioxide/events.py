@@ -9,7 +9,7 @@ from asyncio import base_events
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
-from . import _aioxide
+from . import _aioxide, _registry
 from .connections import Connections
 from .signals import SignalHandlers
 
@@ -29,6 +29,7 @@ class EventLoop(SignalHandlers, Connections, _aioxide.LoopCore, asyncio.BaseEven
     def __init__(self) -> None:
         self._open()
         super().__init__()
+        _registry.connect_debugger()
 
     def run_forever(self) -> None:
         """Run until ``stop()`` is called."""

@@ -331,6 +331,8 @@ def test_a_failing_callback(
 def test_never_retrieved(
     loop: asyncio.AbstractEventLoop, types: Implementation, contexts: Contexts
 ) -> None:
+    loop.set_debug(False)  # under `python -X dev` it starts on
+
     def describe(make: Any) -> list[Any]:
         future = make(loop=loop)
         future.set_exception(LookupError("lost"))
@@ -402,6 +404,7 @@ def test_repr_of_a_cycle(loop: asyncio.AbstractEventLoop, types: Implementation)
 
 
 def test_source_traceback(loop: asyncio.AbstractEventLoop, types: Implementation) -> None:
+    loop.set_debug(False)  # under `python -X dev` it starts on
     assert types.Future(loop=loop)._source_traceback is None
     loop.set_debug(True)
     future = types.Future(loop=loop)

@@ -123,6 +123,22 @@ def test_cycle_through_a_task(
     collect()  # the context had revived the task
 
 
+@pytest.mark.parametrize("kind", ["Future", "Task"])
+def test_cycle_through_the_class(
+    loop: asyncio.AbstractEventLoop, types: Implementation, kind: str
+) -> None:
+    """A class defined in a function dies with its objects, which it refers to itself."""
+
+    def make(token: Token) -> None:
+        base: Any = getattr(types, kind)
+        cls: Any = type("Local", (base,), {"token": token})
+        one = cls(loop=loop) if kind == "Future" else cls(value(), loop=loop)
+        run_turns(loop, 2)
+        cls.instance = one
+
+    assert dies(make)
+
+
 def test_cycle_through_a_loop(implementation: Implementation) -> None:
     def make(token: Token) -> None:
         loop: Any = implementation.new_event_loop()
@@ -132,6 +148,17 @@ def test_cycle_through_a_loop(implementation: Implementation) -> None:
         loop.call_later(3600, token, loop)
         token.link = loop
         loop.close()
+
+    assert dies(make)
+
+
+def test_cycle_through_the_class_of_a_loop(implementation: Implementation) -> None:
+    def make(token: Token) -> None:
+        plain = implementation.new_event_loop()
+        cls: Any = type("Local", (type(plain),), {"token": token})
+        plain.close()
+        cls.instance = cls()
+        cls.instance.close()
 
     assert dies(make)
 

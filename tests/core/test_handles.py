@@ -255,6 +255,7 @@ def test_timer_repr(loop: asyncio.AbstractEventLoop, call: Any, debug: bool) -> 
 
 @HOW
 def test_debug_remembers_where_it_was_made(loop: asyncio.AbstractEventLoop, how: str) -> None:
+    loop.set_debug(False)  # under `python -X dev` it starts on
     assert made_by(loop, how, callback)._source_traceback is None
     loop.set_debug(True)
     handle = made_by(loop, how, callback)

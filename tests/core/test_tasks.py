@@ -340,6 +340,8 @@ async def test_attributes_and_weak_references(types: Implementation) -> None:
 def test_destroyed_pending(
     loop: asyncio.AbstractEventLoop, types: Implementation, contexts: Contexts
 ) -> None:
+    loop.set_debug(False)  # under `python -X dev` it starts on
+
     async def waits() -> None:
         await loop.create_future()
 
@@ -375,6 +377,8 @@ def test_destroyed_pending_can_be_silenced(
 def test_exception_never_retrieved(
     loop: asyncio.AbstractEventLoop, types: Implementation, contexts: Contexts
 ) -> None:
+    loop.set_debug(False)  # under `python -X dev` it starts on
+
     async def fails() -> None:
         raise LookupError("lost")
 

@@ -1,9 +1,10 @@
 //! Clock, sockets and pipes: each function is one system call.
 //!
 //! Descriptors are numbers (see the [crate]); nothing is retried, so `EINTR` and `EAGAIN` come back
-//! as `ErrorKind::Interrupted` and `WouldBlock`. Sending to a socket whose peer has gone is `EPIPE` and never
-//! the signal `SIGPIPE`. For a pipe the kernel has no such flag: there it is left to Python, which
-//! ignores `SIGPIPE` from its start.
+//! as `ErrorKind::Interrupted` and `WouldBlock`. Neither sending nor receiving blocks, whatever mode the
+//! socket is in. Sending to a socket whose peer has gone is `EPIPE` and never the signal `SIGPIPE`. For a
+//! pipe the kernel has no such flags: there it is left to Python, which ignores `SIGPIPE` from its
+//! start, and to whoever opened the pipe.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -21,6 +22,9 @@ use crate::raw_fd::with_fd;
 
 /// The most slices that one [`sendmsg`] takes: the kernel's `UIO_MAXIOV`.
 pub const MAX_SLICES: usize = 1024;
+
+/// No `SIGPIPE`, and no blocking.
+const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// The monotonic clock in nanoseconds: the one behind Python's `time.monotonic()`.
 #[inline]
@@ -42,19 +46,19 @@ fn nanoseconds(time: Timespec) -> u64 {
 /// Receives into `buffer`; 0 is the end of the stream (or an empty buffer).
 #[inline]
 pub fn recv(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
-    with_fd(fd, |fd| net::recv(fd, buffer, RecvFlags::empty())).map(|(count, _)| count)
+    with_fd(fd, |fd| net::recv(fd, buffer, RecvFlags::DONTWAIT)).map(|(count, _)| count)
 }
 
 /// Receives into memory that need not be initialised, and gives back the part that now is.
 #[inline]
 pub fn recv_uninit(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<&mut [u8]> {
-    with_fd(fd, |fd| net::recv(fd, buffer, RecvFlags::empty())).map(|((filled, _), _)| filled)
+    with_fd(fd, |fd| net::recv(fd, buffer, RecvFlags::DONTWAIT)).map(|((filled, _), _)| filled)
 }
 
 /// Sends what the socket takes of `data`.
 #[inline]
 pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
-    with_fd(fd, |fd| net::send(fd, data, SendFlags::NOSIGNAL))
+    with_fd(fd, |fd| net::send(fd, data, SEND))
 }
 
 /// Sends what the socket takes of these slices, in order; of more than [`MAX_SLICES`] the first ones.
@@ -66,7 +70,7 @@ pub fn sendmsg(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
             fd,
             slices,
             &mut SendAncillaryBuffer::default(),
-            SendFlags::NOSIGNAL,
+            SEND,
         )
     })
 }
@@ -117,6 +121,13 @@ pub fn shutdown_write(fd: RawFd) -> io::Result<()> {
 pub fn socket_error(fd: RawFd) -> io::Result<Option<i32>> {
     let pending = with_fd(fd, |fd| sockopt::socket_error(fd))?;
     Ok(pending.err().map(Errno::raw_os_error))
+}
+
+/// How many bytes the next call receives at least: all that is there of a stream, or the next message.
+///
+/// An error where the kind of socket does not tell.
+pub fn available(fd: RawFd) -> io::Result<u64> {
+    with_fd(fd, |fd| rustix::io::ioctl_fionread(fd))
 }
 
 /// Sends small segments at once (`TCP_NODELAY`); on a socket that is not TCP an error.

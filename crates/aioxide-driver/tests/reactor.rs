@@ -322,6 +322,7 @@ fn errors_keep_the_kernels_number() {
     expect_errno(reactor.modify(left.as_raw_fd(), 1, Interest::READ), ENOENT);
     expect_errno(reactor.remove(left.as_raw_fd()), ENOENT);
     expect_errno(reactor.add(left.as_raw_fd(), 1, Interest::NONE), EINVAL);
+    expect_errno(reactor.add(left.as_raw_fd(), 1, Interest::ONCE), EINVAL);
     reactor.add(left.as_raw_fd(), 1, Interest::READ).unwrap();
     expect_errno(reactor.add(left.as_raw_fd(), 1, Interest::READ), EEXIST);
     expect_errno(reactor.modify(left.as_raw_fd(), 1, Interest::NONE), EINVAL);
@@ -475,6 +476,7 @@ fn interests_are_sets() {
     interest |= Interest::WRITE;
     assert!(interest.contains(Interest::WRITE) && !interest.contains(Interest::READ));
     assert!(!interest.contains(Interest::BOTH) && interest.contains(Interest::NONE));
+    assert!(Interest::ONCE.is_empty() && !(Interest::READ | Interest::ONCE).is_empty());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::io::{IoSlice, Read, Write, pipe};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use aioxide_driver::{Interest, Reactor, sys};
 use util::*;
@@ -34,6 +35,33 @@ fn data_goes_through() {
     assert_eq!(sys::recv_uninit(right, &mut buffer).unwrap(), b"lo");
     expect_errno(sys::recv(right, &mut [0; 3]), EAGAIN);
     expect_errno(sys::recv_uninit(right, &mut buffer), EAGAIN);
+}
+
+#[test]
+fn a_socket_that_blocks_does_not_block_here() {
+    let (left, right) = UnixStream::pair().unwrap();
+    let (left, right) = (left.as_raw_fd(), right.as_raw_fd());
+    assert!(!sys::is_nonblocking(left).unwrap() && !sys::is_nonblocking(right).unwrap());
+    expect_errno(sys::recv(right, &mut [0; 3]), EAGAIN);
+    expect_errno(sys::recv_uninit(right, &mut [MaybeUninit::uninit(); 3]), EAGAIN);
+    let chunk = [0; 1 << 16];
+    while sys::send(left, &chunk).is_ok() {}
+    expect_errno(sys::send(left, &chunk), EAGAIN);
+    expect_errno(sys::sendmsg(left, &[IoSlice::new(&chunk)]), EAGAIN);
+}
+
+#[test]
+fn what_is_there_is_told_before_it_is_received() {
+    let (left, mut right) = UnixStream::pair().unwrap();
+    assert_eq!(sys::available(left.as_raw_fd()).unwrap(), 0);
+    right.write_all(b"abc").unwrap();
+    right.write_all(b"de").unwrap();
+    assert_eq!(sys::available(left.as_raw_fd()).unwrap(), 5);
+    let (left, right) = UnixDatagram::pair().unwrap();
+    right.send(b"abc").unwrap();
+    right.send(b"de").unwrap();
+    assert_eq!(sys::available(left.as_raw_fd()).unwrap(), 3);
+    expect_errno(sys::available(-1), EBADF);
 }
 
 #[test]

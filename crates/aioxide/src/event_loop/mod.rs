@@ -21,7 +21,7 @@ mod scheduling;
 mod sockets;
 mod watchers;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 
 use aioxide_core::ready::Ready;
 use aioxide_core::timers::Timers;
@@ -35,6 +35,11 @@ use crate::handle::TimerHandle;
 pub(crate) use entry::Entry;
 #[allow(unused_imports, reason = "for the transports")]
 pub(crate) use watchers::{Watcher, descriptor};
+
+/// How much one call receives. A message of 100 KiB comes in one piece, and the `bytes` made of
+/// it stays below the 128 KiB from which on malloc asks the kernel for every block (measured: a
+/// quarter of the throughput).
+pub(crate) const SCRATCH: usize = 120 * 1024;
 
 /// What the loop has of the kernel. Made by `_open`, gone after `_close_core`.
 #[derive(Debug)]
@@ -70,8 +75,8 @@ pub(crate) struct LoopCore {
     skipped: Cell<u32>,
     polled_at: Cell<u64>,
     task_factory: Slot,
-    /// Where transports receive, before they know how much it is.
-    pub(crate) scratch: RefCell<Vec<u8>>,
+    /// Empty until it is needed first: see `scratch()`.
+    scratch: RefCell<Vec<u8>>,
 }
 
 impl std::fmt::Debug for LoopCore {
@@ -176,6 +181,15 @@ impl LoopCore {
         if self.asleep.get() {
             self.notify();
         }
+    }
+
+    /// Where data is received before it is known how much it is. Never kept while Python can run.
+    pub(crate) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
+        let mut scratch = self.scratch.borrow_mut();
+        if scratch.is_empty() {
+            scratch.resize(SCRATCH, 0);
+        }
+        scratch
     }
 
     /// Wakes the loop if it sleeps; silent otherwise.

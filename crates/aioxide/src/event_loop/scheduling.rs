@@ -195,28 +195,44 @@ fn create_future(this: &Inst<LoopCore>) -> Res<Object> {
     Ok(future.into_object())
 }
 
+/// The keywords of `create_task` that every Python has, and whether there are others.
+struct TaskKeywords<'a> {
+    name: Option<&'a Any>,
+    context: Option<&'a Any>,
+    others: bool,
+}
+
+impl<'a> TaskKeywords<'a> {
+    #[inline]
+    fn of(args: &Args<'a>) -> TaskKeywords<'a> {
+        let mut keywords = TaskKeywords { name: None, context: None, others: false };
+        for (key, value) in args.names.iter().zip(args.keywords) {
+            if key.is_text(c"name") {
+                keywords.name = Some(value);
+            } else if key.is_text(c"context") {
+                keywords.context = Some(value);
+            } else {
+                keywords.others = true;
+            }
+        }
+        keywords
+    }
+}
+
 /// `create_task(coro, *, name=None, context=None, ...)`.
 ///
-/// Without a task factory and with these two keywords only, the task is made here; everything
-/// else is BaseEventLoop's, in the running Python's version.
+/// Without a task factory and with these two keywords only, the task is made here.
 fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    let mut name = None;
-    let mut ctx = None;
-    let mut plain = args.positional.len() == 1 && this.task_factory.is_none();
-    for (key, value) in args.names.iter().zip(args.keywords) {
-        if key.is_text(c"name") {
-            name = Some(*value);
-        } else if key.is_text(c"context") {
-            ctx = Some(*value);
-        } else {
-            plain = false;
-        }
+    let keywords = TaskKeywords::of(&args);
+    let &[coro] = args.positional else { return create_task_by_python(this, &args) };
+    if let Some(factory) = this.task_factory.get() {
+        return create_task_by_factory(this, &factory, &args, &keywords);
     }
-    if !plain {
+    if keywords.others {
         return create_task_by_python(this, &args);
     }
     this.check_open()?;
-    let new = NewTask { coro: args.positional[0], name, context: ctx };
+    let new = NewTask { coro, name: keywords.name, context: keywords.context };
     let task = task::create(LoopSlot::native(this), &new)?;
     if this.debug.get() {
         future::FutureLike::future(&**task).capture_source()?;
@@ -224,12 +240,47 @@ fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     Ok(task.into_object())
 }
 
+/// Lets the task factory make the task, called as the running Python's BaseEventLoop calls it.
+///
+/// Since 3.13.3 that is with all keywords. Before, the factory got the context if there was one,
+/// and the name was set on what it made (in 3.13 also the name `None`).
+fn create_task_by_factory(
+    this: &Inst<LoopCore>,
+    factory: &Any,
+    args: &Args<'_>,
+    keywords: &TaskKeywords<'_>,
+) -> Res<Object> {
+    let passes_all = imports().create_task_passes_keywords;
+    if !passes_all && (keywords.others || (keywords.name.is_some() && imports().version < (3, 13)))
+    {
+        return create_task_by_python(this, args);
+    }
+    this.check_open()?;
+    let coro = args.positional[0];
+    if passes_all {
+        let mut given = vec![this.as_any(), coro];
+        given.extend(args.keywords);
+        return factory.call_names(&given, &*value::tuple(args.names)?);
+    }
+    let task = match keywords.context {
+        Some(ctx) if !ctx.is_none() => {
+            factory.call_names(&[this.as_any(), coro, ctx], &imports().context_names)?
+        }
+        _ => factory.call(&[this.as_any(), coro])?,
+    };
+    if imports().version >= (3, 13) {
+        task.call_method1(&names().set_name, keywords.name.unwrap_or(value::none_ref()))?;
+    }
+    Ok(task)
+}
+
+/// Everything else is BaseEventLoop's, or that of the running Python's Task.
 #[cold]
 fn create_task_by_python(this: &Inst<LoopCore>, args: &Args<'_>) -> Res<Object> {
     let mut all = vec![this.as_any()];
     all.extend(args.positional.iter().chain(args.keywords));
     let names = value::tuple(args.names)?;
-    if this.task_factory.is_none() {
+    if this.task_factory.is_none() && imports().create_task_passes_keywords {
         let method = this.as_any().getattr(&*value::text("_create_task_here")?)?;
         return method.call_names(&all[1..], &names);
     }

@@ -4,11 +4,16 @@
 //! the kernel, before any callback runs: so a descriptor that is closed and reused in one batch
 //! cannot get another's event. What is found goes into the queue, and a handle that is cancelled
 //! before its turn does not run.
+//!
+//! Where only `sock_*` operations wait, the registration reports once and is armed again by the
+//! next operation: one system call for each wait instead of adding and removing. What stays
+//! registered in between is silent, whatever becomes of the descriptor.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::RawFd;
 
-use aioxide_driver::reactor::{Event, Interest};
+use aioxide_driver::reactor::{Event, Interest, Reactor};
 
 use super::{Entry, LoopCore};
 use crate::ffi::error::Kind;
@@ -79,6 +84,11 @@ impl Watcher {
 struct Watch {
     reader: Option<Watcher>,
     writer: Option<Watcher>,
+    /// What the kernel reports. Empty: it knows the descriptor, and keeps silent.
+    armed: Interest,
+    /// Sides of operations that the kernel has reported, and that have not yet said whether they
+    /// want to hear more.
+    reported: Interest,
 }
 
 impl Watch {
@@ -93,26 +103,60 @@ impl Watch {
         interest
     }
 
+    /// What the kernel ought to report.
+    fn wanted(&self) -> Interest {
+        let wanted = self.interest() - self.reported;
+        let once = [&self.reader, &self.writer]
+            .into_iter()
+            .flatten()
+            .all(|watcher| matches!(watcher, Watcher::Sock(_)));
+        if once && !wanted.is_empty() { wanted | Interest::ONCE } else { wanted }
+    }
+
     fn side(&mut self, side: Interest) -> &mut Option<Watcher> {
         if side == Interest::READ { &mut self.reader } else { &mut self.writer }
+    }
+
+    /// Tells the kernel what is wanted now. `known` says whether it should know the descriptor.
+    fn arm(&mut self, reactor: &Reactor, fd: RawFd, known: bool) -> io::Result<()> {
+        let wanted = self.wanted();
+        let token = token_of(fd);
+        if known {
+            // A descriptor that was closed and opened again is gone from the kernel's list.
+            reactor.modify(fd, token, wanted).or_else(|error| match error.raw_os_error() {
+                Some(ENOENT) => reactor.add(fd, token, wanted),
+                _ => Err(error),
+            })?;
+        } else {
+            // One that was duplicated when it was closed may still be in it.
+            reactor.add(fd, token, wanted).or_else(|error| match error.raw_os_error() {
+                Some(EEXIST) => reactor.modify(fd, token, wanted),
+                _ => Err(error),
+            })?;
+        }
+        self.armed = wanted;
+        Ok(())
     }
 }
 
 /// Every watched descriptor.
 #[derive(Debug, Default)]
 pub(super) struct Table {
+    /// Also those that nobody watches now but the kernel still knows.
     watches: HashMap<RawFd, Watch>,
+    /// How many of them are watched.
+    active: usize,
     /// Descriptors that belong to a transport: weak references to it.
     owners: HashMap<RawFd, Object>,
 }
 
 impl Table {
     pub(super) fn is_empty(&self) -> bool {
-        self.watches.is_empty()
+        self.active == 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.watches.len()
+        self.active
     }
 
     pub(super) fn traverse(&self, visit: &mut Visit) {
@@ -128,20 +172,43 @@ impl Table {
 impl Inst<LoopCore> {
     /// Puts the watchers of what the kernel reports into the queue.
     pub(super) fn queue_events(&self, events: &[Event]) {
-        let watchers = self.watchers.borrow();
+        let mut watchers = self.watchers.borrow_mut();
         let mut ready = self.ready.borrow_mut();
         for event in events {
             if event.token == WAKE_TOKEN {
                 continue;
             }
             let Ok(fd) = RawFd::try_from(event.token) else { continue };
-            let Some(watch) = watchers.watches.get(&fd) else { continue };
-            if event.readable && let Some(reader) = &watch.reader {
+            let Some(watch) = watchers.watches.get_mut(&fd) else { continue };
+            let mut reported = *event;
+            if watch.armed.contains(Interest::ONCE) {
+                self.note_once(fd, watch, &mut reported);
+            }
+            if reported.readable && let Some(reader) = &watch.reader {
                 ready.push(reader.entry(transport::Event::Readable));
             }
-            if event.writable && let Some(writer) = &watch.writer {
+            if reported.writable && let Some(writer) = &watch.writer {
                 ready.push(writer.entry(transport::Event::Writable));
             }
+        }
+    }
+
+    /// The kernel has reported a descriptor of operations, and is silent from now on.
+    #[inline]
+    fn note_once(&self, fd: RawFd, watch: &mut Watch, event: &mut Event) {
+        watch.armed = Interest::NONE;
+        if event.readable && watch.reader.is_some() {
+            watch.reported |= Interest::READ;
+        }
+        if event.writable && watch.writer.is_some() {
+            watch.reported |= Interest::WRITE;
+        }
+        // The other side may be waited for as well.
+        if !watch.wanted().is_empty()
+            && !self.driver().is_ok_and(|driver| watch.arm(&driver.reactor, fd, true).is_ok())
+        {
+            // Its own system call shall say what is wrong.
+            (event.readable, event.writable) = (true, true);
         }
     }
 
@@ -151,44 +218,68 @@ impl Inst<LoopCore> {
     pub(crate) fn watch(&self, fd: RawFd, side: Interest, watcher: Watcher) -> Res<Option<Watcher>> {
         let reactor = &self.driver()?.reactor;
         let mut table = self.watchers.borrow_mut();
-        let before = table.watches.get(&fd).map_or(Interest::NONE, Watch::interest);
-        let after = before | side;
-        if after != before {
-            let token = u64::try_from(fd).unwrap_or(WAKE_TOKEN);
-            let changed = if before.is_empty() {
-                // A descriptor that was closed and opened again while it was registered is gone
-                // from the kernel's list; one that was duplicated may still be in it.
-                reactor.add(fd, token, after).or_else(|error| match error.raw_os_error() {
-                    Some(EEXIST) => reactor.modify(fd, token, after),
-                    _ => Err(error),
-                })
-            } else {
-                reactor.modify(fd, token, after).or_else(|error| match error.raw_os_error() {
-                    Some(ENOENT) => reactor.add(fd, token, after),
-                    _ => Err(error),
-                })
-            };
-            changed.map_err(|error| Raised::os(&error))?;
+        let Table { watches, active, .. } = &mut *table;
+        let known = watches.contains_key(&fd);
+        let watch = watches.entry(fd).or_default();
+        let was_active = !watch.interest().is_empty();
+        let reported = watch.reported;
+        let always = matches!(watcher, Watcher::Sock(_));
+        let before = watch.side(side).replace(watcher);
+        watch.reported = reported - side;
+        if (always || watch.wanted() != watch.armed)
+            && let Err(error) = watch.arm(reactor, fd, known)
+        {
+            let refused = std::mem::replace(watch.side(side), before);
+            watch.reported = reported;
+            if !known {
+                watches.remove(&fd);
+            }
+            drop(table);
+            drop(refused);
+            return Err(Raised::os(&error));
         }
-        Ok(table.watches.entry(fd).or_default().side(side).replace(watcher))
+        *active += usize::from(!was_active);
+        Ok(before)
+    }
+
+    /// An operation whose side was reported was not satisfied by that.
+    pub(crate) fn rewatch(&self, fd: RawFd, side: Interest) -> Res<()> {
+        let reactor = &self.driver()?.reactor;
+        let mut table = self.watchers.borrow_mut();
+        let Some(watch) = table.watches.get_mut(&fd) else { return Ok(()) };
+        watch.reported = watch.reported - side;
+        if watch.wanted() == watch.armed {
+            return Ok(());
+        }
+        watch.arm(reactor, fd, true).map_err(|error| Raised::os(&error))
     }
 
     /// Stops watching one side; gives what watched it.
+    ///
+    /// An operation that was reported leaves a silent registration behind: the next one on the same
+    /// descriptor only needs to arm it.
     pub(crate) fn unwatch(&self, fd: RawFd, side: Interest) -> Option<Watcher> {
         let mut table = self.watchers.borrow_mut();
-        let watch = table.watches.get_mut(&fd)?;
+        let Table { watches, active, .. } = &mut *table;
+        let watch = watches.get_mut(&fd)?;
         let removed = watch.side(side).take()?;
-        let left = watch.interest();
-        if left.is_empty() {
-            table.watches.remove(&fd);
+        watch.reported = watch.reported - side;
+        *active -= usize::from(watch.interest().is_empty());
+        let wanted = watch.wanted();
+        if wanted == watch.armed {
+            return Some(removed);
         }
         if let Ok(driver) = self.driver() {
             // A descriptor that was closed before it was removed is gone from the kernel's list.
-            let _ = if left.is_empty() {
+            let _ = if wanted.is_empty() {
                 driver.reactor.remove(fd)
             } else {
-                driver.reactor.modify(fd, u64::try_from(fd).unwrap_or(WAKE_TOKEN), left)
+                driver.reactor.modify(fd, token_of(fd), wanted)
             };
+        }
+        watch.armed = wanted;
+        if watch.interest().is_empty() {
+            watches.remove(&fd);
         }
         Some(removed)
     }
@@ -228,6 +319,10 @@ impl Inst<LoopCore> {
             transport.repr_lossy()
         )))
     }
+}
+
+fn token_of(fd: RawFd) -> u64 {
+    u64::try_from(fd).unwrap_or(WAKE_TOKEN)
 }
 
 const EEXIST: i32 = 17;

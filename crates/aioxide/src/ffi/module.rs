@@ -91,7 +91,7 @@ names! {
     remove_done_callback, result, send, slow_callback_duration, source_traceback, task, throw,
     time, value, __qualname__, __name__, __self__, write, fileno, _report_slow, data_received,
     buffer_updated, get_buffer, eof_received, connection_lost, connection_made, pause_writing,
-    resume_writing, shutdown, sock, eager_start, data, get_name, with_traceback,
+    resume_writing, shutdown, sock, eager_start, data, get_name, with_traceback, set_name,
     _attach, _call_connection_lost, _detach, _read_ready, _start_reading, _write_ready, call_later,
     debug, exc_info, family, getpeername, getsockname, peername, proto, protocol, set_exception,
     set_result, socket, sockname, start, transport, warning, _accept_ready,
@@ -108,6 +108,8 @@ pub(crate) struct Imports {
     pub(crate) timer_handle_base: Object,
     pub(crate) abstract_event_loop: Object,
     pub(crate) base_create_task: Object,
+    /// Whether it hands every keyword to the task factory (3.13.3 and later).
+    pub(crate) create_task_passes_keywords: bool,
     pub(crate) buffered_protocol: Object,
     /// The base of asyncio's own stream transports: `asyncio.Transport` with flow control.
     pub(crate) stream_transport_base: Object,
@@ -174,16 +176,16 @@ impl Imports {
         let protocols = import("asyncio.protocols")?;
         let transports = import("asyncio.transports")?;
         let names = names();
+        let base_events = import("asyncio.base_events")?;
+        let base_create_task = member(&*member(&base_events, "BaseEventLoop")?, "create_task")?;
         Ok(Imports {
             future_base: member(&c_asyncio, "Future")?,
             task_base: member(&c_asyncio, "Task")?,
             handle_base: member(&events, "Handle")?,
             timer_handle_base: member(&events, "TimerHandle")?,
             abstract_event_loop: member(&events, "AbstractEventLoop")?,
-            base_create_task: member(
-                &*member(&*import("asyncio.base_events")?, "BaseEventLoop")?,
-                "create_task",
-            )?,
+            create_task_passes_keywords: takes_keywords(&base_create_task)?,
+            base_create_task,
             buffered_protocol: member(&protocols, "BufferedProtocol")?,
             stream_transport_base: member(&transports, "_FlowControlMixin")?,
             transport_socket: member(&*import("asyncio.trsock")?, "TransportSocket")?,
@@ -228,6 +230,13 @@ fn server_knows_transports() -> Res<bool> {
     let server = member(&*import("asyncio.base_events")?, "Server")?;
     let code = member(&*member(&server, "_attach")?, "__code__")?;
     Ok(member(&code, "co_argcount")?.to_i64()? > 1)
+}
+
+/// Whether a Python function has a `**kwargs` parameter.
+fn takes_keywords(function: &Any) -> Res<bool> {
+    const CO_VARKEYWORDS: i64 = 8;
+    let flags = member(&*member(function, "__code__")?, "co_flags")?.to_i64()?;
+    Ok(flags & CO_VARKEYWORDS != 0)
 }
 
 fn python_version() -> (u8, u8) {

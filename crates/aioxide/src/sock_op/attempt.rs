@@ -5,6 +5,7 @@
 //! any other object with a socket's methods) goes through the object's own methods.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::RawFd;
 
 use aioxide_driver::sys;
 
@@ -42,6 +43,21 @@ fn from_kernel<T>(result: io::Result<T>) -> Res<Option<T>> {
         }
         Err(error) => Err(Raised::os(&error)),
     }
+}
+
+/// Receives up to more than the scratch memory holds. A datagram must be taken in one call.
+#[cold]
+fn recv_large(fd: RawFd, size: usize, scratch: &mut [u8]) -> Attempt {
+    let available = sys::available(fd).map_or(size, |count| usize::try_from(count).unwrap_or(size));
+    if available <= scratch.len() {
+        return match from_kernel(sys::recv(fd, scratch))? {
+            Some(count) => value::bytes(&scratch[..count]).map(Some),
+            None => Ok(None),
+        };
+    }
+    from_kernel(buffer::new_bytes(size.min(available), |memory| {
+        sys::recv_uninit(fd, memory).map(|filled| filled.len())
+    })?)
 }
 
 impl Inst<SockOp> {
@@ -105,13 +121,21 @@ impl Inst<SockOp> {
         from_method(self.sock.get_or_none().call_method2(method, &first, &second))
     }
 
+    /// Receives into the loop's scratch memory, so that the bytes object is made to measure: one of
+    /// the size asked for costs more than the copy, and usually much less has come.
     #[inline]
     fn recv(&self) -> Attempt {
         let fd = self.descriptor()?;
-        let received = buffer::new_bytes(self.count.get(), |memory| {
-            sys::recv_uninit(fd, memory).map(|filled| filled.len())
-        })?;
-        from_kernel(received)
+        let core = self.core()?;
+        let size = self.count.get();
+        let mut scratch = core.scratch();
+        if size > scratch.len() {
+            return recv_large(fd, size, &mut scratch);
+        }
+        match from_kernel(sys::recv(fd, &mut scratch[..size]))? {
+            Some(count) => value::bytes(&scratch[..count]).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The buffer is exported for the time of the call only, as `socket.recv_into` does.

@@ -2,13 +2,13 @@
 
 use std::os::fd::RawFd;
 
-use super::{Operation, SockOp, Stage, Waiter};
+use super::{Operation, SockOp, Stage};
 use crate::event_loop::{LoopCore, Watcher, descriptor};
 use crate::ffi::error::{Kind, is_exit_exception};
 use crate::ffi::module::{imports, names};
 use crate::ffi::send::{self, Answer, Sent};
 use crate::ffi::{Any, Inst, Object, Own, Raised, Res, context, value};
-use crate::future::{self, FutureLike, LoopSlot};
+use crate::future::{self, Future, FutureLike, LoopSlot};
 use crate::handle::Handle;
 
 /// `AF_INET` and `AF_INET6`: the families whose addresses have names.
@@ -113,7 +113,8 @@ impl Inst<SockOp> {
         }
     }
 
-    fn core(&self) -> Res<Own<LoopCore>> {
+    #[inline]
+    pub(super) fn core(&self) -> Res<Own<LoopCore>> {
         self.loop_.get().ok_or_else(|| Raised::runtime("Event loop is closed"))
     }
 
@@ -144,7 +145,7 @@ impl Inst<SockOp> {
 
     /// The kernel is not ready: waits for it.
     fn suspend(&self, core: &Inst<LoopCore>) -> Res<Answer> {
-        let future: Waiter = future::create(LoopSlot::native(core))?;
+        let future = future::create(LoopSlot::native(core))?;
         if core.is_debug() {
             future.future().capture_source()?;
         }
@@ -244,17 +245,37 @@ impl Inst<SockOp> {
             return Ok(());
         }
         match self.attempt() {
-            Ok(None) => Ok(()),
             Ok(Some(result)) => {
                 self.unwatch();
                 future::resolve(&*future, result)
             }
-            Err(raised) if raised.is_exit() => Err(raised),
-            Err(raised) => {
-                let exception = raised.take();
-                self.unwatch();
-                future::fail(&*future, &exception)
+            Ok(None) => self.rewatch().or_else(|raised| self.fail(&future, raised)),
+            Err(raised) => self.fail(&future, raised),
+        }
+    }
+
+    /// The system call has failed: the task gets the error, unless it is one that ends the loop.
+    #[cold]
+    fn fail(&self, future: &Inst<Future>, raised: Raised) -> Res<()> {
+        let exception = raised.take();
+        if is_exit_exception(&exception) {
+            // As with asyncio, whoever runs the loop again finds the operation waiting.
+            if let Err(raised) = self.rewatch() {
+                raised.discard();
             }
+            return Err(Raised::raise(exception));
+        }
+        self.unwatch();
+        future::fail(future, &exception)
+    }
+
+    /// Waits on, unless the attempt has let somebody else take our place.
+    fn rewatch(&self) -> Res<()> {
+        match self.loop_.get() {
+            Some(core) if self.watched.get() => {
+                core.rewatch(self.fd.get(), self.operation.side())
+            }
+            _ => Ok(()),
         }
     }
 }

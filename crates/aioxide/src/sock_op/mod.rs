@@ -42,7 +42,7 @@ use aioxide_driver::reactor::Interest;
 use crate::event_loop::LoopCore;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::module::imports;
-use crate::ffi::{Any, Class, Inst, Native, Object, Own, Res, Slot, SlotOf, Visit};
+use crate::ffi::{Any, Class, Inst, Native, Object, Res, Slot, SlotOf, Visit};
 use crate::future::Future;
 
 pub(crate) use coroutine::build;
@@ -202,6 +202,3 @@ impl SockOp {
         self.watched.set(false);
     }
 }
-
-/// A future that is yielded has to be ours, and the loop's.
-type Waiter = Own<Future>;

@@ -14,7 +14,7 @@
 use super::Task;
 use crate::ffi::module::{Global, import, imports};
 use crate::ffi::weak_list::{WeakList, call_while_dying};
-use crate::ffi::{Any, Inst, Object, Raised, Res, value};
+use crate::ffi::{Any, Inst, Object, Raised, Res, task_mirror, value};
 
 static TASKS: WeakList<Task> = WeakList::new();
 static CONNECTED: Global<()> = Global::new();
@@ -51,7 +51,7 @@ pub(super) fn done(this: &Inst<Task>) {
 /// A task whose memory is about to go.
 pub(super) fn forget(this: &Inst<Task>) {
     TASKS.remove(this);
-    if this.listed_in_c.replace(false) {
+    if this.listed_in_c.replace(false) && !task_mirror::unlink(this.as_any()) {
         call_while_dying(&imports().unregister_task, this.as_any());
     }
 }

@@ -5,18 +5,17 @@ use crate::event_loop::Entry;
 use crate::ffi::error::is_exit_exception;
 use crate::ffi::module::{imports, names};
 use crate::ffi::send::{Sent, send_none, throw};
-use crate::ffi::{Any, Inst, Object, Raised, Res, value};
+use crate::ffi::{Any, Inst, Object, Raised, Res, task_mirror, value};
 use crate::future::{self, Future, FutureLike, State};
 
 /// Runs the step of a task that was woken by the future it waited for.
 #[inline]
 pub(crate) fn wake(this: &Inst<Task>) -> Res<()> {
     let Some(waiter) = this.waiter.take() else { return step(this, None) };
-    forget_awaited_by(this, &waiter)?;
     let exception = match waiter.as_exact::<Future>() {
-        Some(future) => failure(future)?,
+        Some(future) => failure(this, future)?,
         None => match waiter.as_exact::<Task>() {
-            Some(task) => failure(task)?,
+            Some(task) => failure(this, task)?,
             None => None,
         },
     };
@@ -25,7 +24,8 @@ pub(crate) fn wake(this: &Inst<Task>) -> Res<()> {
 
 /// What a future that is done throws into the coroutine that awaits it.
 #[inline]
-fn failure<T: FutureLike>(future: &Inst<T>) -> Res<Option<Object>> {
+fn failure<T: FutureLike>(this: &Inst<Task>, future: &Inst<T>) -> Res<Option<Object>> {
+    task_mirror::discard_awaiter(future.as_any(), this.as_any())?;
     if future.future().state() == State::Result {
         return Ok(None);
     }
@@ -34,7 +34,9 @@ fn failure<T: FutureLike>(future: &Inst<T>) -> Res<Option<Object>> {
 
 /// The wakeup as a Python call, `task_wakeup(future)`: from foreign futures and loops.
 pub(super) fn wakeup_call(this: &Inst<Task>, future: &Any) -> Res<()> {
-    forget_awaited_by(this, future)?;
+    if let Some(discard) = &imports().discard_from_awaited_by {
+        discard.call(&[future, this.as_any()])?;
+    }
     let exception = match future.call_method0(&names().result) {
         Ok(_) => None,
         Err(raised) => Some(raised.take()),
@@ -156,7 +158,8 @@ fn wait_for_native<T: FutureLike>(this: &Inst<Task>, awaited: &Inst<T>) -> Res<(
     if !state.blocking().replace(false) {
         return refuse(this, &wrong_yield(this, awaited.as_any()));
     }
-    note_awaited_by(this, awaited.as_any())?;
+    // 3.14+: `asyncio.print_call_graph`, `python -m asyncio pstree`.
+    task_mirror::add_awaiter(awaited.as_any(), this.as_any())?;
     this.waiter.set(awaited.as_any().own());
     future::add_wake(awaited, this.own())?;
     if this.must_cancel.get() {
@@ -196,7 +199,9 @@ fn wait_for_foreign(this: &Inst<Task>, object: Object) -> Res<()> {
     if object.is(this.as_any()) {
         return refuse(this, &awaits_itself(this));
     }
-    note_awaited_by(this, &object)?;
+    if let Some(add) = &imports().add_to_awaited_by {
+        add.call(&[&object, this.as_any()])?;
+    }
     object.setattr(&names()._asyncio_future_blocking, &value::bool(false))?;
     let wakeup = this.wakeup_method()?;
     object.call_method1_kw(
@@ -264,21 +269,4 @@ fn call_soon(this: &Inst<Task>, call: &Any) -> Res<()> {
     let context = this.context();
     loop_.call_method1_kw(&names().call_soon, call, &context, &imports().context_names)?;
     Ok(())
-}
-
-/// Tells the awaited future who awaits it (3.14+: `asyncio.print_call_graph`, `asyncio pstree`).
-#[inline]
-fn note_awaited_by(this: &Inst<Task>, awaited: &Any) -> Res<()> {
-    match &imports().add_to_awaited_by {
-        Some(add) => add.call(&[awaited, this.as_any()]).map(drop),
-        None => Ok(()),
-    }
-}
-
-#[inline]
-fn forget_awaited_by(this: &Inst<Task>, awaited: &Any) -> Res<()> {
-    match &imports().discard_from_awaited_by {
-        Some(discard) => discard.call(&[awaited, this.as_any()]).map(drop),
-        None => Ok(()),
-    }
 }

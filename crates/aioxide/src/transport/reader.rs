@@ -9,11 +9,6 @@ use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Object, Raised, Res, value};
 
-/// How much one call receives. A message of 100 KiB comes in one piece, and the `bytes` made of
-/// it stays below the 128 KiB from which on malloc asks the kernel for every block (measured: a
-/// quarter of the throughput).
-const SCRATCH: usize = 120 * 1024;
-
 /// Whether a system call has only to be made again.
 pub(super) fn is_not_ready(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
@@ -43,10 +38,7 @@ impl Inst<StreamTransport> {
     #[inline]
     fn read_data(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
         let received = {
-            let mut scratch = core.scratch.borrow_mut();
-            if scratch.is_empty() {
-                scratch.resize(SCRATCH, 0);
-            }
+            let mut scratch = core.scratch();
             match sys::recv(self.fd.get(), &mut scratch) {
                 Ok(0) => None,
                 Ok(count) => Some(Ok(value::bytes(&scratch[..count])?)),
