@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .expectations import Expectation
     from .outcomes import TestOutcome
     from .suite import Suite
+    from .supervisor import ModuleRun
 
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_JOBS = 2
@@ -51,7 +52,7 @@ class Session:
             run.tests.values(),
             expectations,
             None if self.implementation == CONTROL else on_control,
-            complete=not self.patterns,
+            complete=not self.patterns and not _is_lost(run),
         )
         return ModuleReport(module, self.suite.is_gated(module), run.seconds, tuple(judged))
 
@@ -82,3 +83,9 @@ class Session:
             tuple(known_to_hang),
             self.stop,
         )
+
+
+def _is_lost(run: ModuleRun) -> bool:
+    """Whether the module could not be loaded, or was given up before all of its tests had run."""
+    module = run.tests.get(run.module)
+    return module is not None and module.outcome.is_failure

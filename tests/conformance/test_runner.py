@@ -219,9 +219,12 @@ def test_unexpected_success_fails_the_run() -> None:
 
 
 def test_unused_expectation_fails_the_run() -> None:
-    """A pattern must name a test, unless not all tests were run."""
+    """A pattern must name a test, unless it is not known what tests there are."""
     unused = expect("elsewhere.Nobody.test_nothing")
     assert verdicts(report("elsewhere", unused).failures) == {"test_nothing": Verdict.UNUSED}
+    assert set(verdicts(report("unimportable", expect("unimportable.*.test")).tests)) == {
+        "unimportable"
+    }
     partial = Session(SAMPLES, "stock", (unused,), patterns=("something",), timeout=TIMEOUT)
     assert not partial.run_module("elsewhere").failures
 

@@ -290,9 +290,27 @@ impl Inst<LoopCore> {
         drop(old);
     }
 
-    pub(crate) fn forget_owner(&self, fd: RawFd) {
-        let old = self.watchers.borrow_mut().owners.remove(&fd);
-        drop(old);
+    /// Takes the note back, unless the descriptor belongs to another transport by now.
+    pub(crate) fn forget_owner(&self, fd: RawFd, transport: &Any) -> Res<()> {
+        if self.owner(fd)?.is_none_or(|owner| owner.is(transport)) {
+            let old = self.watchers.borrow_mut().owners.remove(&fd);
+            drop(old);
+        }
+        Ok(())
+    }
+
+    /// Whether this very transport watches one side: somebody else may have replaced it.
+    pub(crate) fn is_watched_by(
+        &self,
+        fd: RawFd,
+        side: Interest,
+        transport: &Inst<StreamTransport>,
+    ) -> bool {
+        let table = self.watchers.borrow();
+        let watcher = table.watches.get(&fd).and_then(|watch| {
+            if side == Interest::READ { watch.reader.as_ref() } else { watch.writer.as_ref() }
+        });
+        matches!(watcher, Some(Watcher::Transport(own)) if own.as_any().is(transport.as_any()))
     }
 
     fn owner(&self, fd: RawFd) -> Res<Option<Object>> {

@@ -266,10 +266,10 @@ impl<T: Native> Class<T> {
         let mut size = offset + size_of::<T>();
         if T::INSTANCE_DICT {
             let dict = size.next_multiple_of(align_of::<usize>());
-            let weak_list = dict + size_of::<usize>();
-            size = weak_list + size_of::<usize>();
+            let references = dict + size_of::<usize>();
+            size = references + size_of::<usize>();
             self.dict_offset.set(Some(dict));
-            builder.instance_dict(dict, weak_list);
+            builder.instance_dict(dict, references);
         }
         let iternext = builder.hidden_iternext;
         let slots = builder.finish();

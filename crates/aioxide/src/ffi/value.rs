@@ -104,14 +104,6 @@ pub(crate) fn weak_reference(object: &Any) -> Res<Object> {
     unsafe { Object::from_new(ffi::PyWeakref_NewRef(object.as_ptr(), std::ptr::null_mut())) }
 }
 
-/// `dict(mapping)`.
-pub(crate) fn dict_of(mapping: &Any) -> Res<Object> {
-    let dict = dict()?;
-    // SAFETY: two live objects; CPython refuses what is no mapping.
-    Raised::check(unsafe { ffi::PyDict_Update(dict.as_ptr(), mapping.as_ptr()) })?;
-    Ok(dict)
-}
-
 pub(crate) fn dict() -> Res<Object> {
     // SAFETY: a new reference or NULL.
     unsafe { Object::from_new(ffi::PyDict_New()) }

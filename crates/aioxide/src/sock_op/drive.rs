@@ -2,9 +2,10 @@
 
 use std::os::fd::RawFd;
 
-use super::{Operation, SockOp, Stage};
+use super::{NO_FD, Operation, SockOp, Stage};
 use crate::event_loop::{LoopCore, Watcher, descriptor};
-use crate::ffi::error::{Kind, is_exit_exception};
+use crate::ffi::compat::set_cause;
+use crate::ffi::error::{Kind, is_exit_exception, stop_iteration_class};
 use crate::ffi::module::{imports, names};
 use crate::ffi::send::{self, Answer, Sent};
 use crate::ffi::{Any, Inst, Object, Own, Raised, Res, context, value};
@@ -89,8 +90,14 @@ impl Inst<SockOp> {
             }
             Err(raised) => {
                 // Letting go of things may run Python, which must not see our exception.
-                let exception = raised.take();
+                let mut exception = raised.take();
                 self.finish();
+                if exception.is_instance(stop_iteration_class())? {
+                    // To whoever awaits us it would be a result.
+                    let cause = exception;
+                    exception = Raised::runtime("coroutine raised StopIteration").take();
+                    set_cause(&exception, &cause);
+                }
                 Err(Raised::raise(exception))
             }
         }
@@ -149,9 +156,13 @@ impl Inst<SockOp> {
         if core.is_debug() {
             future.future().capture_source()?;
         }
-        let fd = self.descriptor()?;
-        core.ensure_no_transport(fd, &*value::int(i64::from(fd))?)?;
+        let fd = match self.fd.get() {
+            NO_FD => self.descriptor()?,
+            // The attempt in this very step has asked.
+            fd => fd,
+        };
         self.fd.set(fd);
+        core.ensure_no_transport(fd, &*value::int(i64::from(fd))?)?;
         self.future.set(future.clone());
         let replaced = core.watch(fd, self.operation.side(), Watcher::Sock(self.own()))?;
         self.watched.set(true);
@@ -164,8 +175,12 @@ impl Inst<SockOp> {
     pub(super) fn descriptor(&self) -> Res<RawFd> {
         let number = self.sock.get_or_none().call_method0(&names().fileno)?;
         if self.plain {
-            // -1 for a closed socket: the kernel says what that means.
-            return Ok(RawFd::try_from(number.to_i64()?).unwrap_or(-1));
+            // A closed socket has none: the kernel says what that means.
+            let fd = RawFd::try_from(number.to_i64()?).unwrap_or(NO_FD);
+            if self.stage.get() == Stage::Running {
+                self.fd.set(fd);
+            }
+            return Ok(fd);
         }
         descriptor(&number)
     }
@@ -258,15 +273,25 @@ impl Inst<SockOp> {
     #[cold]
     fn fail(&self, future: &Inst<Future>, raised: Raised) -> Res<()> {
         let exception = raised.take();
-        if is_exit_exception(&exception) {
-            // As with asyncio, whoever runs the loop again finds the operation waiting.
-            if let Err(raised) = self.rewatch() {
-                raised.discard();
+        let told = if is_exit_exception(&exception) {
+            Err(Raised::raise(exception))
+        } else {
+            future::fail(future, &exception)
+        };
+        match told {
+            Ok(()) => {
+                self.unwatch();
+                Ok(())
             }
-            return Err(Raised::raise(exception));
+            Err(raised) => {
+                // As with asyncio, whoever runs the loop again finds the operation waiting.
+                let exception = raised.take();
+                if let Err(raised) = self.rewatch() {
+                    raised.discard();
+                }
+                Err(Raised::raise(exception))
+            }
         }
-        self.unwatch();
-        future::fail(future, &exception)
     }
 
     /// Waits on, unless the attempt has let somebody else take our place.

@@ -99,6 +99,9 @@ enum Stage {
     Finished,
 }
 
+/// The descriptor of a closed socket.
+const NO_FD: RawFd = -1;
+
 /// `aioxide.SockOp`.
 #[derive(Debug, Default)]
 pub(crate) struct SockOp {
@@ -122,6 +125,7 @@ pub(crate) struct SockOp {
     resolver: Slot,
     /// The watcher that is registered for this descriptor is ours.
     watched: Cell<bool>,
+    /// The descriptor that is watched, or that the last attempt used.
     fd: Cell<RawFd>,
 }
 
@@ -181,6 +185,7 @@ impl SockOp {
             first: Slot::new(first.map(Any::own)),
             second: Slot::new(second.map(Any::own)),
             plain: sock.type_is(&imports().socket_class),
+            fd: Cell::new(NO_FD),
             ..SockOp::default()
         })?;
         Ok(op.into_object())

@@ -65,8 +65,6 @@ pub(crate) struct Task {
     number: Cell<u64>,
     must_cancel: Cell<bool>,
     log_destroy_pending: Cell<bool>,
-    /// Registered with the C task list (3.14+), which must be told before the memory goes.
-    listed_in_c: Cell<bool>,
     cancel_requests: Cell<i64>,
     place: Place,
 }

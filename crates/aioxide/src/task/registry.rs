@@ -29,9 +29,7 @@ pub(super) fn register(this: &Inst<Task>) -> Res<()> {
         TASKS.add(this);
         return Ok(());
     }
-    imports().register_task.call1(this.as_any())?;
-    this.listed_in_c.set(true);
-    Ok(())
+    imports().register_task.call1(this.as_any()).map(drop)
 }
 
 /// Lets `asyncio.all_tasks` see our list (up to 3.13). Done with the first task, once.
@@ -51,7 +49,8 @@ pub(super) fn done(this: &Inst<Task>) {
 /// A task whose memory is about to go.
 pub(super) fn forget(this: &Inst<Task>) {
     TASKS.remove(this);
-    if this.listed_in_c.replace(false) && !task_mirror::unlink(this.as_any()) {
+    // Also one that we did not register: anybody may have called `asyncio._register_task`.
+    if imports().current_tasks.is_none() && !task_mirror::unlink(this.as_any()) {
         call_while_dying(&imports().unregister_task, this.as_any());
     }
 }

@@ -7,7 +7,11 @@ use crate::ffi::module::names;
 use crate::ffi::{Any, Args, Inst, Object, Res, value};
 
 fn repr(this: &Inst<StreamTransport>) -> Res<Object> {
-    let name = this.as_any().class().getattr(&names().__name__)?.text_lossy();
+    let name = this
+        .as_any()
+        .class()
+        .getattr(&names().__name__)?
+        .text_lossy();
     let mut info = vec![name];
     if this.sock.is_none() {
         info.push("closed".to_owned());
@@ -19,7 +23,10 @@ fn repr(this: &Inst<StreamTransport>) -> Res<Object> {
         let state = |watched: bool| if watched { "polling" } else { "idle" };
         let size = this.queue.borrow().size();
         info.push(format!("read={}", state(this.reading.get())));
-        info.push(format!("write=<{}, bufsize={size}>", state(this.writing.get())));
+        info.push(format!(
+            "write=<{}, bufsize={size}>",
+            state(this.writing.get())
+        ));
     }
     value::text(&format!("<{}>", info.join(" ")))
 }
@@ -50,11 +57,28 @@ fn set_extra(this: &Inst<StreamTransport>, extra: Option<&Any>) -> Res<()> {
 }
 
 fn get_loop(this: &Inst<StreamTransport>) -> Res<Object> {
-    Ok(this.loop_.get().map_or_else(value::none, crate::ffi::Own::into_object))
+    Ok(this
+        .loop_
+        .get()
+        .map_or_else(value::none, crate::ffi::Own::into_object))
 }
 
 fn get_sock(this: &Inst<StreamTransport>) -> Res<Object> {
     Ok(this.sock.get_or_none())
+}
+
+/// The descriptor stays what it is: this is for wrappers that tests put around the socket.
+fn set_sock(this: &Inst<StreamTransport>, sock: Option<&Any>) -> Res<()> {
+    this.sock.set(no_delete(sock)?.own());
+    Ok(())
+}
+
+/// asyncio's marker of a transport that will not read again: None.
+fn get_read_ready_cb(this: &Inst<StreamTransport>) -> Res<Object> {
+    if this.closing.get() {
+        return Ok(value::none());
+    }
+    this.as_any().getattr(&names()._read_ready)
 }
 
 fn get_fd(this: &Inst<StreamTransport>) -> Res<Object> {
@@ -91,8 +115,10 @@ fn get_empty_waiter(this: &Inst<StreamTransport>) -> Res<Object> {
 
 fn get_buffer(this: &Inst<StreamTransport>) -> Res<Object> {
     let chunks = this.queue.borrow().snapshot();
-    let chunks: Vec<Object> =
-        chunks.iter().map(|chunk| value::bytes(chunk)).collect::<Res<_>>()?;
+    let chunks: Vec<Object> = chunks
+        .iter()
+        .map(|chunk| value::bytes(chunk))
+        .collect::<Res<_>>()?;
     value::list(&chunks)
 }
 
@@ -101,7 +127,8 @@ pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTran
         .method(c"get_extra_info", get_extra_info, c"get_extra_info($self, name, default=None)\n--\n\n'socket', 'sockname', 'peername', or what else the maker put in.")
         .attribute(c"_extra", get_extra, set_extra, c"The dict behind get_extra_info().")
         .getter(c"_loop", get_loop, c"The loop; None once the connection is lost.")
-        .getter(c"_sock", get_sock, c"The socket; None once the connection is lost.")
+        .getter(c"_read_ready_cb", get_read_ready_cb, c"The callback for data; None once the transport is closing.")
+        .attribute(c"_sock", get_sock, set_sock, c"The socket; None once the connection is lost.")
         .getter(c"_sock_fd", get_fd, c"The descriptor's number, also after it was closed.")
         .getter(c"_server", get_server, c"The server that accepted the connection, or None.")
         .getter(c"_closing", get_closing, c"Whether the transport is closing or closed.")

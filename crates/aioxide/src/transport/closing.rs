@@ -13,11 +13,13 @@ impl Inst<StreamTransport> {
         if self.closing.replace(true) {
             return Ok(());
         }
-        let Some(core) = self.loop_.get() else { return Ok(()) };
-        self.stop_reading(&core)?;
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
+        self.stop_reading(&core);
         if self.queue.borrow().is_empty() {
             self.conn_lost.set(self.conn_lost.get() + 1);
-            self.stop_writing(&core)?;
+            self.stop_writing(&core);
             self.schedule(&core, Event::Lost)?;
         }
         Ok(())
@@ -25,14 +27,16 @@ impl Inst<StreamTransport> {
 
     /// Ends without sending what waits. The first exception counts.
     pub(super) fn force_close(&self, exception: Option<Object>) -> Res<()> {
-        let Some(core) = self.loop_.get() else { return Ok(()) };
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
         if self.conn_lost.get() > 0 {
             return Ok(());
         }
         drop(self.queue.take());
-        self.stop_writing(&core)?;
+        self.stop_writing(&core);
         self.closing.set(true);
-        self.stop_reading(&core)?;
+        self.stop_reading(&core);
         self.conn_lost.set(self.conn_lost.get() + 1);
         drop(self.lost_with.replace(exception));
         self.schedule(&core, Event::Lost)
@@ -50,7 +54,9 @@ impl Inst<StreamTransport> {
     /// Reports an error that ends the connection. The network's own are no news to anybody.
     #[cold]
     pub(super) fn fatal_error(&self, exception: Object, message: &str) -> Res<()> {
-        let Some(core) = self.loop_.get() else { return Ok(()) };
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
         if exception.is_subtype_of(Kind::Os.as_any()) {
             if core.is_debug() {
                 let debug = imports().logger.getattr(&names().debug)?;
@@ -71,20 +77,25 @@ impl Inst<StreamTransport> {
     }
 
     pub(super) fn call_exception_handler(&self, message: &str, exception: &Any) -> Res<()> {
-        let Some(core) = self.loop_.get() else { return Ok(()) };
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
         let names = names();
         let report = value::dict()?;
         report.dict_set(&names.message, &*value::text(message)?)?;
         report.dict_set(&names.exception, exception)?;
         report.dict_set(&names.transport, self.as_any())?;
         report.dict_set(&names.protocol, &*self.protocol.get_or_none())?;
-        core.as_any().call_method1(&names.call_exception_handler, &report)?;
+        core.as_any()
+            .call_method1(&names.call_exception_handler, &report)?;
         Ok(())
     }
 
     /// The protocol's last callback; after it, whatever it does, everything is let go.
     pub(super) fn call_connection_lost(&self, exception: Option<Object>) -> Res<()> {
-        let Some(protocol) = self.protocol.get() else { return Ok(()) };
+        let Some(protocol) = self.protocol.get() else {
+            return Ok(());
+        };
         let exception = exception.unwrap_or_else(value::none);
         let told = protocol
             .call_method1(&names().connection_lost, &exception)
@@ -103,7 +114,7 @@ impl Inst<StreamTransport> {
     }
 
     fn release(&self) -> Res<()> {
-        self.forget_descriptor();
+        self.forget_descriptor()?;
         let closed = match self.sock.take() {
             Some(sock) => sock.call_method0(&names().close).map(drop),
             None => Ok(()),
@@ -125,14 +136,31 @@ impl Inst<StreamTransport> {
     }
 
     /// The loop is not to watch the descriptor, which is about to be closed.
-    fn forget_descriptor(&self) {
-        let Some(core) = self.loop_.get() else { return };
-        for stopped in [self.stop_reading(&core), self.stop_writing(&core)] {
-            if let Err(raised) = stopped {
+    fn forget_descriptor(&self) -> Res<()> {
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
+        self.stop_reading(&core);
+        self.stop_writing(&core);
+        core.forget_owner(self.fd.get(), self.as_any())
+    }
+
+    /// Lets go of a socket that was never served; it stays open.
+    #[cold]
+    pub(super) fn abandon(&self) {
+        self.closing.set(true);
+        self.conn_lost.set(1);
+        self.sock.clear();
+        let forgotten = self.forget_descriptor();
+        let detached = match self.server.take() {
+            Some(server) => self.tell_server(&server, &names()._detach),
+            None => Ok(()),
+        };
+        for result in [forgotten, detached] {
+            if let Err(raised) = result {
                 raised.unraisable(Some(self.as_any()));
             }
         }
-        core.forget_owner(self.fd.get());
     }
 
     /// The last reference is gone, but nobody has closed the connection.
@@ -140,7 +168,7 @@ impl Inst<StreamTransport> {
     pub(super) fn finalize_unclosed(&self) {
         let message = format!("unclosed transport {}", self.as_any().repr_lossy());
         let warned = resource_warning(self.as_any(), &message);
-        self.forget_descriptor();
+        let forgotten = self.forget_descriptor();
         let closed = match self.sock.take() {
             Some(sock) => sock.call_method0(&names().close).map(drop),
             None => Ok(()),
@@ -149,7 +177,7 @@ impl Inst<StreamTransport> {
             Some(server) => self.tell_server(&server, &names()._detach),
             None => Ok(()),
         };
-        for result in [warned, closed, detached] {
+        for result in [warned, forgotten, closed, detached] {
             if let Err(raised) = result {
                 raised.unraisable(Some(self.as_any()));
             }
@@ -158,8 +186,8 @@ impl Inst<StreamTransport> {
 }
 
 fn connection_error() -> Res<Object> {
-    let class = crate::ffi::module::import("builtins")?
-        .getattr(&*value::text("ConnectionError")?)?;
+    let class =
+        crate::ffi::module::import("builtins")?.getattr(&*value::text("ConnectionError")?)?;
     class.call1(&*value::text("Connection is closed by peer")?)
 }
 

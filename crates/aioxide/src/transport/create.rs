@@ -24,6 +24,8 @@ pub(super) struct Parts<'a> {
     pub(super) extra: Object,
     pub(super) server: Option<&'a Any>,
     pub(super) context: Object,
+    /// Others may have the socket too.
+    pub(super) foreign: bool,
 }
 
 /// The answer of `sock.getsockname()` or `getpeername()`; `None` if it has none.
@@ -39,19 +41,33 @@ fn address(sock: &Any, method: &Any) -> Res<Object> {
 }
 
 /// Whether small segments should not wait for more: every stream of the Internet families.
-pub(super) fn is_internet(family: i64) -> bool {
+fn is_internet(family: i64) -> bool {
     family == AF_INET || family == AF_INET6
 }
 
 pub(super) fn create(parts: Parts<'_>) -> Res<Own<StreamTransport>> {
     let transport = STREAM_TRANSPORT.create(StreamTransport::empty())?;
-    transport.fill(parts)?;
+    if let Err(raised) = transport.fill(parts) {
+        // The caller still has the socket.
+        let exception = raised.take();
+        transport.abandon();
+        return Err(Raised::raise(exception));
+    }
     Ok(transport)
 }
 
 impl Inst<StreamTransport> {
     fn fill(&self, parts: Parts<'_>) -> Res<()> {
-        let Parts { core, sock, protocol, waiter, extra, server, context } = parts;
+        let Parts {
+            core,
+            sock,
+            protocol,
+            waiter,
+            extra,
+            server,
+            context,
+            foreign,
+        } = parts;
         let names = names();
         let fd = descriptor(sock)?;
         extra.dict_set(&names.socket, &*imports().transport_socket.call1(sock)?)?;
@@ -63,14 +79,17 @@ impl Inst<StreamTransport> {
         self.context.set(context);
         self.loop_.set(core.own());
         self.fd.set(fd);
+        self.foreign.set(foreign);
         self.sock.set(sock.own());
         self.set_protocol(protocol)?;
         if let Some(server) = server {
-            self.server.set(server.own());
             self.tell_server(server, &names._attach)?;
+            self.server.set(server.own());
         }
         core.set_owner(fd, value::weak_reference(self.as_any())?);
-        if is_internet(sock.getattr(&names.family)?.to_i64()?) {
+        if sock.is_subtype_of(&imports().socket_class)
+            && is_internet(sock.getattr(&names.family)?.to_i64()?)
+        {
             // A connection that was reset meanwhile refuses; its first read tells.
             let _ = sys::set_nodelay(fd);
         }
@@ -99,8 +118,15 @@ impl Inst<StreamTransport> {
     }
 
     /// `loop.call_soon(callback, *args)` in the transport's context; at most two arguments.
-    pub(super) fn call_soon(&self, core: &Inst<LoopCore>, callback: &Any, args: &[&Any]) -> Res<()> {
-        let Some(ctx) = self.context.get() else { return Ok(()) };
+    pub(super) fn call_soon(
+        &self,
+        core: &Inst<LoopCore>,
+        callback: &Any,
+        args: &[&Any],
+    ) -> Res<()> {
+        let Some(ctx) = self.context.get() else {
+            return Ok(());
+        };
         if core.is_direct() {
             let handle = Handle::create(callback.own(), args, core.as_any().own(), ctx)?;
             core.push(Entry::Handle(handle));
@@ -111,7 +137,9 @@ impl Inst<StreamTransport> {
         let mut all = vec![callback];
         all.extend(args);
         all.push(&ctx);
-        call_soon.call_names(&all, &imports().context_names).map(drop)
+        call_soon
+            .call_names(&all, &imports().context_names)
+            .map(drop)
     }
 }
 
@@ -121,7 +149,15 @@ fn given(argument: Option<&Any>) -> Option<&Any> {
 
 const INIT: Signature<7> = Signature {
     function: "StreamTransport",
-    parameters: [c"loop", c"sock", c"protocol", c"waiter", c"extra", c"server", c"context"],
+    parameters: [
+        c"loop",
+        c"sock",
+        c"protocol",
+        c"waiter",
+        c"extra",
+        c"server",
+        c"context",
+    ],
     positional: 7,
     required: 3,
 };
@@ -129,10 +165,14 @@ const INIT: Signature<7> = Signature {
 fn init(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<()> {
     let [loop_, sock, protocol, waiter, extra, server, ctx] = args.bind(&INIT)?;
     let (Some(loop_), Some(sock), Some(protocol)) = (loop_, sock, protocol) else {
-        return Err(Raised::type_error("StreamTransport() needs a loop, a socket and a protocol"));
+        return Err(Raised::type_error(
+            "StreamTransport() needs a loop, a socket and a protocol",
+        ));
     };
     let Some(core) = loop_.downcast::<LoopCore>() else {
-        return Err(Raised::type_error("StreamTransport() needs a loop of aioxide"));
+        return Err(Raised::type_error(
+            "StreamTransport() needs a loop of aioxide",
+        ));
     };
     if this.fd.get() >= 0 {
         return Err(Raised::runtime("the transport has its socket already"));
@@ -145,6 +185,7 @@ fn init(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<()> {
         extra: given(extra).map_or_else(value::dict, |extra| Ok(extra.own()))?,
         server: given(server),
         context: given(ctx).map_or_else(context::copy_current, |ctx| Ok(ctx.own()))?,
+        foreign: true,
     })
 }
 

@@ -9,6 +9,8 @@ use crate::ffi::module::names;
 use crate::ffi::{Any, Inst, Object, Raised, Res, context, value};
 use crate::handle::Handle;
 
+const EBADF: i32 = 9;
+
 /// Something that is due for a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -23,7 +25,9 @@ pub(crate) enum Event {
 /// Runs it, in the transport's context.
 #[inline]
 pub(crate) fn dispatch(this: &Inst<StreamTransport>, event: Event) -> Res<()> {
-    let (Some(core), Some(ctx)) = (this.loop_.get(), this.context.get()) else { return Ok(()) };
+    let (Some(core), Some(ctx)) = (this.loop_.get(), this.context.get()) else {
+        return Ok(());
+    };
     match context::run(&ctx, || this.on_event(&core, event)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(raised)) | Err(raised) => report(this, &core, event, raised),
@@ -57,11 +61,19 @@ fn handle(
         Event::Start => (&names._start_reading, None),
         Event::Readable => (&names._read_ready, None),
         Event::Writable => (&names._write_ready, None),
-        Event::Lost => (&names._call_connection_lost, Some(this.lost_with.get_or_none())),
+        Event::Lost => (
+            &names._call_connection_lost,
+            Some(this.lost_with.get_or_none()),
+        ),
     };
     let args: Vec<&Any> = arg.iter().map(|arg| &**arg).collect();
     let ctx = this.context.get().map_or_else(context::copy_current, Ok)?;
-    Handle::create(this.as_any().getattr(method)?, &args, core.as_any().own(), ctx)
+    Handle::create(
+        this.as_any().getattr(method)?,
+        &args,
+        core.as_any().own(),
+        ctx,
+    )
 }
 
 /// For a report of a slow callback: a handle as in asyncio.
@@ -125,18 +137,35 @@ impl Inst<StreamTransport> {
         replaced.map_or(Ok(()), Watcher::retire)
     }
 
-    pub(super) fn stop_reading(&self, core: &Inst<LoopCore>) -> Res<()> {
+    pub(super) fn stop_reading(&self, core: &Inst<LoopCore>) {
         if self.reading.replace(false) {
-            let watcher = core.unwatch(self.fd.get(), Interest::READ);
-            return watcher.map_or(Ok(()), Watcher::retire);
+            self.unwatch(core, Interest::READ);
         }
-        Ok(())
     }
 
-    pub(super) fn stop_writing(&self, core: &Inst<LoopCore>) -> Res<()> {
+    pub(super) fn stop_writing(&self, core: &Inst<LoopCore>) {
         if self.writing.replace(false) {
-            let watcher = core.unwatch(self.fd.get(), Interest::WRITE);
-            return watcher.map_or(Ok(()), Watcher::retire);
+            self.unwatch(core, Interest::WRITE);
+        }
+    }
+
+    fn unwatch(&self, core: &Inst<LoopCore>, side: Interest) {
+        let fd = self.fd.get();
+        if core.is_watched_by(fd, side, self) {
+            drop(core.unwatch(fd, side));
+        }
+    }
+
+    /// The error of a socket that somebody closed under us: its number may be another's by now.
+    ///
+    /// Nobody else has the sockets that we accepted ourselves.
+    #[inline]
+    pub(super) fn check_descriptor(&self) -> Res<()> {
+        if self.foreign.get()
+            && let Some(sock) = self.sock.get()
+            && sock.call_method0(&names().fileno)?.to_i64()? != i64::from(self.fd.get())
+        {
+            return Err(Raised::os(&std::io::Error::from_raw_os_error(EBADF)));
         }
         Ok(())
     }
@@ -162,7 +191,19 @@ fn write_ready(this: &Inst<StreamTransport>) -> Res<Object> {
 }
 
 pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
-    b.method0(c"_start_reading", start_reading, c"_start_reading($self, /)\n--\n\nLet the loop watch for data.")
-        .method0(c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\nReceive once.")
-        .method0(c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\nSend what waits.")
+    b.method0(
+        c"_start_reading",
+        start_reading,
+        c"_start_reading($self, /)\n--\n\nLet the loop watch for data.",
+    )
+    .method0(
+        c"_read_ready",
+        read_ready,
+        c"_read_ready($self, /)\n--\n\nReceive once.",
+    )
+    .method0(
+        c"_write_ready",
+        write_ready,
+        c"_write_ready($self, /)\n--\n\nSend what waits.",
+    )
 }

@@ -30,7 +30,9 @@ impl Inst<StreamTransport> {
             Signal::Pause => (&names().pause_writing, "protocol.pause_writing() failed"),
             Signal::Resume => (&names().resume_writing, "protocol.resume_writing() failed"),
         };
-        let Some(protocol) = self.protocol.get() else { return Ok(()) };
+        let Some(protocol) = self.protocol.get() else {
+            return Ok(());
+        };
         match protocol.call_method0(method) {
             Ok(_) => Ok(()),
             Err(raised) if raised.is_exit() => Err(raised),
@@ -47,9 +49,14 @@ const LIMITS: Signature<2> = Signature {
 };
 
 /// A number of bytes. Any Python number will do, as in asyncio; what no buffer can reach is cut.
-#[allow(clippy::cast_possible_truncation, reason = "saturates, which is what is wanted")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "saturates, which is what is wanted"
+)]
 fn limit(argument: Option<&Any>) -> Res<Option<i64>> {
-    let Some(number) = argument.filter(|argument| !argument.is_none()) else { return Ok(None) };
+    let Some(number) = argument.filter(|argument| !argument.is_none()) else {
+        return Ok(None);
+    };
     if number.is_int()
         && let Ok(limit) = number.to_i64().map_err(Raised::discard)
     {

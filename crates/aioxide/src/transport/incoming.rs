@@ -70,7 +70,9 @@ impl Inst<Listener> {
     fn serve(&self, core: &Inst<LoopCore>, ctx: &Object, sock: &Any, extra: Object) -> Res<()> {
         let mut protocol = None;
         let made = context::run(ctx, || {
-            let Some(factory) = self.factory.get() else { return Ok(()) };
+            let Some(factory) = self.factory.get() else {
+                return Ok(());
+            };
             let made = protocol.insert(factory.call0()?);
             let server = self.server.get();
             create(Parts {
@@ -81,6 +83,7 @@ impl Inst<Listener> {
                 extra,
                 server: server.as_deref(),
                 context: ctx.clone(),
+                foreign: false,
             })
             .map(drop)
         })
@@ -119,7 +122,8 @@ impl Inst<Listener> {
         if let Some(protocol) = protocol {
             report.dict_set(&names.protocol, protocol)?;
         }
-        core.as_any().call_method1(&names.call_exception_handler, &report)?;
+        core.as_any()
+            .call_method1(&names.call_exception_handler, &report)?;
         Ok(())
     }
 
@@ -129,7 +133,9 @@ impl Inst<Listener> {
         debug.call(&[
             &*value::text("%r got a new connection from %r: %r")?,
             &*self.server.get_or_none(),
-            &*extra.dict_get(&names().peername)?.unwrap_or_else(value::none),
+            &*extra
+                .dict_get(&names().peername)?
+                .unwrap_or_else(value::none),
             sock,
         ])?;
         Ok(())

@@ -51,17 +51,32 @@ impl Native for Listener {
         &LISTENER
     }
     fn empty() -> Self {
-        Listener { fd: Cell::new(-1), ..Listener::default() }
+        Listener {
+            fd: Cell::new(-1),
+            ..Listener::default()
+        }
     }
     fn traverse(&self, visit: &mut Visit) {
         self.loop_.visit(visit);
-        for slot in [&self.sock, &self.factory, &self.connected, &self.server, &self.context] {
+        for slot in [
+            &self.sock,
+            &self.factory,
+            &self.connected,
+            &self.server,
+            &self.context,
+        ] {
             slot.visit(visit);
         }
     }
     fn clear(&self) {
         self.loop_.clear();
-        for slot in [&self.sock, &self.factory, &self.connected, &self.server, &self.context] {
+        for slot in [
+            &self.sock,
+            &self.factory,
+            &self.connected,
+            &self.server,
+            &self.context,
+        ] {
             slot.clear();
         }
     }
@@ -125,7 +140,9 @@ impl Inst<Listener> {
 
     fn is_open(&self) -> Res<bool> {
         match self.sock.get() {
-            Some(sock) => Ok(sock.call_method0(&names().fileno)?.to_i64()? == i64::from(self.fd.get())),
+            Some(sock) => {
+                Ok(sock.call_method0(&names().fileno)?.to_i64()? == i64::from(self.fd.get()))
+            }
             None => Ok(false),
         }
     }
@@ -134,14 +151,17 @@ impl Inst<Listener> {
     /// away for a second.
     #[cold]
     fn pause(&self, error: &io::Error) -> Res<()> {
-        let (Some(core), Some(sock)) = (self.loop_.get(), self.sock.get()) else { return Ok(()) };
+        let (Some(core), Some(sock)) = (self.loop_.get(), self.sock.get()) else {
+            return Ok(());
+        };
         let names = names();
         let exception = Raised::os(error).take();
         if let Some(watcher) = core.unwatch(self.fd.get(), Interest::READ) {
             watcher.retire()?;
         }
         let start = self.as_any().getattr(&names.start)?;
-        core.as_any().call_method2(&names.call_later, &imports().accept_retry_delay, &start)?;
+        core.as_any()
+            .call_method2(&names.call_later, &imports().accept_retry_delay, &start)?;
         let report = value::dict()?;
         report.dict_set(
             &names.message,
@@ -149,7 +169,8 @@ impl Inst<Listener> {
         )?;
         report.dict_set(&names.exception, &exception)?;
         report.dict_set(&names.socket, &*imports().transport_socket.call1(&sock)?)?;
-        core.as_any().call_method1(&names.call_exception_handler, &report)?;
+        core.as_any()
+            .call_method1(&names.call_exception_handler, &report)?;
         Ok(())
     }
 }
@@ -170,8 +191,15 @@ const INIT: Signature<7> = Signature {
 };
 
 fn init(this: &Inst<Listener>, args: Args<'_>) -> Res<()> {
-    let [Some(loop_), Some(sock), Some(factory), Some(server), Some(backlog), connected, ctx] =
-        args.bind(&INIT)?
+    let [
+        Some(loop_),
+        Some(sock),
+        Some(factory),
+        Some(server),
+        Some(backlog),
+        connected,
+        ctx,
+    ] = args.bind(&INIT)?
     else {
         return Err(Raised::type_error("Listener() needs five arguments"));
     };
@@ -180,7 +208,8 @@ fn init(this: &Inst<Listener>, args: Args<'_>) -> Res<()> {
     };
     this.fd.set(descriptor(sock)?);
     this.family.set(sock.getattr(&names().family)?.to_i64()?);
-    this.protocol_number.set(sock.getattr(&names().proto)?.to_i64()?);
+    this.protocol_number
+        .set(sock.getattr(&names().proto)?.to_i64()?);
     this.backlog.set(backlog.to_i64()?);
     this.context.set(match ctx {
         Some(ctx) if !ctx.is_none() => ctx.own(),
@@ -189,7 +218,13 @@ fn init(this: &Inst<Listener>, args: Args<'_>) -> Res<()> {
     this.sock.set(sock.own());
     this.factory.set(factory.own());
     for (slot, argument) in [(&this.server, Some(server)), (&this.connected, connected)] {
-        drop(slot.replace(argument.filter(|argument| !argument.is_none()).map(crate::ffi::Any::own)));
+        drop(
+            slot.replace(
+                argument
+                    .filter(|argument| !argument.is_none())
+                    .map(crate::ffi::Any::own),
+            ),
+        );
     }
     this.loop_.set(core.own());
     Ok(())

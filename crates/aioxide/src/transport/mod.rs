@@ -51,6 +51,8 @@ pub(crate) struct StreamTransport {
     loop_: SlotOf<LoopCore>,
     sock: Slot,
     fd: Cell<RawFd>,
+    /// The socket was given to us, so that others may have it too.
+    foreign: Cell<bool>,
     protocol: Slot,
     /// The protocol is a `BufferedProtocol`.
     buffered: Cell<bool>,
@@ -91,6 +93,7 @@ impl Native for StreamTransport {
             loop_: SlotOf::default(),
             sock: Slot::default(),
             fd: Cell::new(-1),
+            foreign: Cell::new(false),
             protocol: Slot::default(),
             buffered: Cell::new(false),
             context: Slot::default(),

@@ -35,11 +35,17 @@ pub(super) struct Chunk {
 
 impl Chunk {
     pub(super) fn lent(bytes: &Any, start: usize) -> Chunk {
-        Chunk { data: Data::Lent(bytes.own()), start }
+        Chunk {
+            data: Data::Lent(bytes.own()),
+            start,
+        }
     }
 
     pub(super) fn copied(data: &[u8]) -> Chunk {
-        Chunk { data: Data::Copied(data.to_vec()), start: 0 }
+        Chunk {
+            data: Data::Copied(data.to_vec()),
+            start: 0,
+        }
     }
 
     /// The part of `object` from `start` on; `slice` is all of its memory.
@@ -86,7 +92,10 @@ impl OutQueue {
         }
         self.size += length;
         if length < LARGE
-            && let Some(Chunk { data: Data::Copied(last), .. }) = self.chunks.back_mut()
+            && let Some(Chunk {
+                data: Data::Copied(last),
+                ..
+            }) = self.chunks.back_mut()
             && last.len() + length <= CHUNK
         {
             last.extend_from_slice(chunk.rest());
@@ -111,7 +120,7 @@ impl OutQueue {
     }
 
     /// Takes off up to `sent` bytes that are in one chunk, counts them down, and gives the chunk
-    /// to be dropped if it is done with.
+    /// to be dropped if it is done with; otherwise nothing is left to take off.
     pub(super) fn pop_sent(&mut self, sent: &mut usize) -> Option<Chunk> {
         let first = self.chunks.front_mut()?;
         let length = first.rest().len();
@@ -135,6 +144,9 @@ impl OutQueue {
 
     /// The chunks as `bytes`, for Python's `_buffer`.
     pub(super) fn snapshot(&self) -> Vec<Vec<u8>> {
-        self.chunks.iter().map(|chunk| chunk.rest().to_vec()).collect()
+        self.chunks
+            .iter()
+            .map(|chunk| chunk.rest().to_vec())
+            .collect()
     }
 }

@@ -9,9 +9,14 @@ use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Object, Raised, Res, value};
 
+const READ_ERROR: &str = "Fatal read error on socket transport";
+
 /// Whether a system call has only to be made again.
 pub(super) fn is_not_ready(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+    )
 }
 
 impl Inst<StreamTransport> {
@@ -24,9 +29,14 @@ impl Inst<StreamTransport> {
 
     #[inline]
     pub(super) fn read_ready(&self, core: &Inst<LoopCore>) -> Res<()> {
-        let Some(protocol) = self.protocol.get() else { return Ok(()) };
+        let Some(protocol) = self.protocol.get() else {
+            return Ok(());
+        };
         if self.conn_lost.get() > 0 {
             return Ok(());
+        }
+        if let Err(raised) = self.check_descriptor() {
+            return self.fatal_error(raised.take(), READ_ERROR);
         }
         if self.buffered.get() {
             self.read_into_buffer(core, &protocol)
@@ -48,9 +58,8 @@ impl Inst<StreamTransport> {
         match received {
             Some(Ok(data)) => match protocol.call_method1(&names().data_received, &data) {
                 Ok(_) => Ok(()),
-                Err(raised) => {
-                    self.callback_failed(raised, "Fatal error: protocol.data_received() call failed.")
-                }
+                Err(raised) => self
+                    .callback_failed(raised, "Fatal error: protocol.data_received() call failed."),
             },
             None => self.read_eof(core, protocol),
             Some(Err(error)) => self.read_failed(&error),
@@ -97,7 +106,7 @@ impl Inst<StreamTransport> {
         if is_not_ready(error) {
             return Ok(());
         }
-        self.fatal_error(Raised::os(error).take(), "Fatal read error on socket transport")
+        self.fatal_error(Raised::os(error).take(), READ_ERROR)
     }
 
     fn read_eof(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
@@ -109,10 +118,14 @@ impl Inst<StreamTransport> {
             .and_then(|answer| answer.is_truthy());
         match keep_open {
             // The protocol may still write, but nothing more will come.
-            Ok(true) => self.stop_reading(core),
+            Ok(true) => {
+                self.stop_reading(core);
+                Ok(())
+            }
             Ok(false) => self.close(),
-            Err(raised) => self
-                .callback_failed(raised, "Fatal error: protocol.eof_received() call failed."),
+            Err(raised) => {
+                self.callback_failed(raised, "Fatal error: protocol.eof_received() call failed.")
+            }
         }
     }
 
@@ -129,9 +142,11 @@ fn is_reading(this: &Inst<StreamTransport>) -> Res<Object> {
 }
 
 fn pause_reading(this: &Inst<StreamTransport>) -> Res<Object> {
-    let Some(core) = this.loop_.get() else { return Ok(value::none()) };
+    let Some(core) = this.loop_.get() else {
+        return Ok(value::none());
+    };
     if !this.closing.get() && !this.paused.replace(true) {
-        this.stop_reading(&core)?;
+        this.stop_reading(&core);
         if core.is_debug() {
             this.log_debug("%r pauses reading")?;
         }
@@ -140,7 +155,9 @@ fn pause_reading(this: &Inst<StreamTransport>) -> Res<Object> {
 }
 
 fn resume_reading(this: &Inst<StreamTransport>) -> Res<Object> {
-    let Some(core) = this.loop_.get() else { return Ok(value::none()) };
+    let Some(core) = this.loop_.get() else {
+        return Ok(value::none());
+    };
     if !this.closing.get() && this.paused.replace(false) {
         this.start_reading(&core)?;
         if core.is_debug() {

@@ -49,10 +49,14 @@ impl Inst<StreamTransport> {
     #[inline]
     fn check_writable(&self, method: &str) -> Res<()> {
         if self.eof.get() {
-            return Err(Raised::runtime(&format!("Cannot call {method}() after write_eof()")));
+            return Err(Raised::runtime(&format!(
+                "Cannot call {method}() after write_eof()"
+            )));
         }
         if self.empty_waiter.is_some() {
-            return Err(Raised::runtime(&format!("unable to {method}; sendfile is in progress")));
+            return Err(Raised::runtime(&format!(
+                "unable to {method}; sendfile is in progress"
+            )));
         }
         Ok(())
     }
@@ -68,6 +72,9 @@ impl Inst<StreamTransport> {
         }
         let mut sent = 0;
         if self.queue.borrow().is_empty() {
+            if let Err(raised) = self.check_descriptor() {
+                return self.fatal_error(raised.take(), WRITE_ERROR);
+            }
             match sys::send(self.fd.get(), slice) {
                 Ok(count) if count == slice.len() => return Ok(()),
                 Ok(count) => sent = count,
@@ -79,7 +86,9 @@ impl Inst<StreamTransport> {
     }
 
     fn enqueue(&self, chunk: Chunk) -> Res<()> {
-        let Some(core) = self.loop_.get() else { return Ok(()) };
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
         self.start_writing(&core)?;
         self.queue.borrow_mut().push(chunk);
         self.queue_has_grown()
@@ -123,7 +132,9 @@ impl Inst<StreamTransport> {
             let mut queue = self.queue.borrow_mut();
             made.into_iter().for_each(|chunk| queue.push(chunk));
         }
-        let Some(core) = self.loop_.get() else { return Ok(()) };
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
         if !waiting {
             self.flush(&core)?;
         }
@@ -143,27 +154,36 @@ impl Inst<StreamTransport> {
         if self.conn_lost.get() > 0 || self.queue.borrow().is_empty() {
             return Ok(());
         }
+        if let Err(raised) = self.check_descriptor() {
+            return self.flush_failed(core, raised);
+        }
         let sent = self.queue.borrow().send(self.fd.get());
         match sent {
             Ok(sent) => self.drop_sent(sent),
             Err(error) if is_not_ready(&error) => return Ok(()),
-            Err(error) => return self.flush_failed(core, &error),
+            Err(error) => return self.flush_failed(core, Raised::os(&error)),
         }
         // May write more, or close.
         self.queue_has_shrunk()?;
-        if self.queue.borrow().is_empty() { self.drained(core) } else { Ok(()) }
+        if self.queue.borrow().is_empty() {
+            self.drained(core)
+        } else {
+            Ok(())
+        }
     }
 
     fn drop_sent(&self, mut sent: usize) {
+        // Each chunk is dropped where nothing is borrowed.
         while sent > 0 {
-            // Dropped here, where nothing is borrowed.
             let chunk = self.queue.borrow_mut().pop_sent(&mut sent);
-            drop(chunk);
+            if chunk.is_none() {
+                break;
+            }
         }
     }
 
     fn drained(&self, core: &Inst<LoopCore>) -> Res<()> {
-        self.stop_writing(core)?;
+        self.stop_writing(core);
         if let Some(waiter) = self.empty_waiter.get() {
             waiter.call_method1(&names().set_result, value::none_ref())?;
         }
@@ -181,10 +201,10 @@ impl Inst<StreamTransport> {
     }
 
     #[cold]
-    fn flush_failed(&self, core: &Inst<LoopCore>, error: &io::Error) -> Res<()> {
-        self.stop_writing(core)?;
+    fn flush_failed(&self, core: &Inst<LoopCore>, raised: Raised) -> Res<()> {
+        let exception = raised.take();
+        self.stop_writing(core);
         drop(self.queue.take());
-        let exception = Raised::os(error).take();
         self.fatal_error(exception.clone(), WRITE_ERROR)?;
         if let Some(waiter) = self.empty_waiter.get() {
             waiter.call_method1(&names().set_exception, &exception)?;
@@ -193,6 +213,7 @@ impl Inst<StreamTransport> {
     }
 
     fn shut_down(&self) -> Res<()> {
+        self.check_descriptor()?;
         sys::shutdown_write(self.fd.get()).map_err(|error| Raised::os(&error))
     }
 }
@@ -206,7 +227,9 @@ fn wrong_type(data: &Any) -> Res<Raised> {
     };
     let name = data.class().getattr(&names().__name__)?;
     let name = name.repr_lossy();
-    Ok(Raised::type_error(&format!("data argument must be a {kinds} object, not {name}")))
+    Ok(Raised::type_error(&format!(
+        "data argument must be a {kinds} object, not {name}"
+    )))
 }
 
 fn write(this: &Inst<StreamTransport>, data: &Any) -> Res<Object> {
