@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from asyncio import constants, sslproto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from .events import EventLoop
+    class _Base(_aioxide.LoopCore, asyncio.BaseEventLoop):
+        pass
 
-    _Base = EventLoop
 else:
     _Base = object
 
@@ -62,19 +62,20 @@ class Connections(_Base):
         if context is not None:
             # Only Pythons that know the parameter give it.
             options["context"] = context
-        ssl_protocol = sslproto.SSLProtocol(
+        ssl_protocol: Any = sslproto.SSLProtocol(
             self,
             protocol,
-            sslcontext,
-            waiter,
+            cast("ssl.SSLContext", sslcontext),
+            cast("asyncio.Future[None]", waiter),
             server_side,
             server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_handshake_timeout=cast("int | None", ssl_handshake_timeout),
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             **options,
         )
         _aioxide.StreamTransport(self, rawsock, ssl_protocol, None, extra, server, context)
-        return ssl_protocol._app_transport
+        transport: asyncio.Transport = ssl_protocol._app_transport
+        return transport
 
     def _start_serving(
         self,

@@ -66,12 +66,7 @@ pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
 pub fn sendmsg(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let slices = &slices[..slices.len().min(MAX_SLICES)];
     with_fd(fd, |fd| {
-        net::sendmsg(
-            fd,
-            slices,
-            &mut SendAncillaryBuffer::default(),
-            SEND,
-        )
+        net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SEND)
     })
 }
 

@@ -69,9 +69,7 @@ fn once_reports_one_event_until_it_is_modified() {
         right.write_all(b"c").unwrap();
         expect_now(&mut reactor, &[]);
         // What is left of the registration is an ordinary one again.
-        reactor
-            .modify(left.as_raw_fd(), 3, Interest::READ)
-            .unwrap();
+        reactor.modify(left.as_raw_fd(), 3, Interest::READ).unwrap();
         expect_now(&mut reactor, &[event(3, true, false)]);
         expect_now(&mut reactor, &[event(3, true, false)]);
     });

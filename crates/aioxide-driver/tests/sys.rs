@@ -43,8 +43,11 @@ fn a_socket_that_blocks_does_not_block_here() {
     let (left, right) = (left.as_raw_fd(), right.as_raw_fd());
     assert!(!sys::is_nonblocking(left).unwrap() && !sys::is_nonblocking(right).unwrap());
     expect_errno(sys::recv(right, &mut [0; 3]), EAGAIN);
-    expect_errno(sys::recv_uninit(right, &mut [MaybeUninit::uninit(); 3]), EAGAIN);
-    let chunk = [0; 1 << 16];
+    expect_errno(
+        sys::recv_uninit(right, &mut [MaybeUninit::uninit(); 3]),
+        EAGAIN,
+    );
+    let chunk = [0; 1 << 12];
     while sys::send(left, &chunk).is_ok() {}
     expect_errno(sys::send(left, &chunk), EAGAIN);
     expect_errno(sys::sendmsg(left, &[IoSlice::new(&chunk)]), EAGAIN);
@@ -133,6 +136,22 @@ fn shutting_down_ends_the_stream_one_way() {
 }
 
 #[test]
+fn want_of_resources_is_told_from_other_errors() {
+    for (errno, wanted) in [
+        (24, true),
+        (23, true),
+        (12, true),
+        (EAGAIN, false),
+        (EBADF, false),
+    ] {
+        let error = std::io::Error::from_raw_os_error(errno);
+        assert_eq!(sys::is_out_of_resources(&error), wanted, "{error}");
+    }
+    let no_errno = std::io::Error::other("none");
+    assert!(!sys::is_out_of_resources(&no_errno));
+}
+
+#[test]
 fn accepted_sockets_do_not_block_and_are_not_inherited() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -150,6 +169,12 @@ fn accepted_sockets_do_not_block_and_are_not_inherited() {
             .unwrap()
             .contains(rustix::io::FdFlags::CLOEXEC)
     );
+    let second = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    expect_soon(&mut reactor, &[event(1, true, false)]);
+    let (also_server, peer) = sys::accept_from(listener.as_raw_fd()).unwrap();
+    assert_eq!(peer, Some(second.local_addr().unwrap()));
+    assert!(sys::is_nonblocking(also_server.as_raw_fd()).unwrap());
+    expect_errno(sys::accept_from(listener.as_raw_fd()), EAGAIN);
     expect_errno(sys::recv(server.as_raw_fd(), &mut [0; 3]), EAGAIN);
     client.write_all(b"x").unwrap();
     reactor.add(server.as_raw_fd(), 2, Interest::READ).unwrap();

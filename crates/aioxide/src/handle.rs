@@ -571,16 +571,9 @@ fn init_call<T: HasCall>(
     };
     let call = handle.call();
     call.forget_callback();
-    let items = args.tuple_items();
-    if items.len() <= INLINE {
-        for (slot, item) in call.args.iter().zip(items) {
-            slot.set(item.own());
-        }
-        handle.count().set(u8::try_from(items.len()).unwrap_or(0));
-    } else {
-        call.args[0].set(args.clone());
-        handle.count().set(TUPLE);
-    }
+    // The very tuple, as `_args` shows it.
+    call.args[0].set(args);
+    handle.count().set(TUPLE);
     call.callback.set(callback.own());
     call.context.set(ctx);
     handle.cancelled().set(false);

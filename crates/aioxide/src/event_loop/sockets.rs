@@ -15,7 +15,12 @@ const fn signature<const N: usize>(
     parameters: [&'static std::ffi::CStr; N],
     required: usize,
 ) -> Signature<N> {
-    Signature { function, parameters, positional: N, required }
+    Signature {
+        function,
+        parameters,
+        positional: N,
+        required,
+    }
 }
 
 const RECV: Signature<2> = signature("sock_recv", [c"sock", c"n"], 2);

@@ -80,15 +80,20 @@ impl Inst<SockOp> {
                 let size = self.second.get_or_none();
                 if size.is_none() || !size.is_truthy()? {
                     let length = self.first.get_or_none().length()?;
-                    self.second.set(value::int(i64::try_from(length).unwrap_or(i64::MAX))?);
+                    self.second
+                        .set(value::int(i64::try_from(length).unwrap_or(i64::MAX))?);
                 }
                 self.attempt()
             }
             Operation::SendAll => self.first_send(),
             Operation::Connect => {
                 let address = self.first.get_or_none();
-                from_method(self.sock.get_or_none().call_method1(&names().connect, &address))
-                    .map(|connected| connected.map(|_| value::none()))
+                from_method(
+                    self.sock
+                        .get_or_none()
+                        .call_method1(&names().connect, &address),
+                )
+                .map(|connected| connected.map(|_| value::none()))
             }
             _ => self.attempt(),
         }
@@ -113,12 +118,20 @@ impl Inst<SockOp> {
     }
 
     fn call1(&self, method: &Object) -> Attempt {
-        from_method(self.sock.get_or_none().call_method1(method, &self.first.get_or_none()))
+        from_method(
+            self.sock
+                .get_or_none()
+                .call_method1(method, &self.first.get_or_none()),
+        )
     }
 
     fn call2(&self, method: &Object) -> Attempt {
         let (first, second) = (self.first.get_or_none(), self.second.get_or_none());
-        from_method(self.sock.get_or_none().call_method2(method, &first, &second))
+        from_method(
+            self.sock
+                .get_or_none()
+                .call_method2(method, &first, &second),
+        )
     }
 
     /// Receives into the loop's scratch memory, so that the bytes object is made to measure: one of
@@ -159,7 +172,9 @@ impl Inst<SockOp> {
         } else {
             from_kernel(sys::recv(self.descriptor()?, memory.as_mut_slice()))?
         };
-        received.map(|count| value::int(i64::try_from(count).unwrap_or(i64::MAX))).transpose()
+        received
+            .map(|count| value::int(i64::try_from(count).unwrap_or(i64::MAX)))
+            .transpose()
     }
 
     #[inline]
@@ -183,7 +198,9 @@ impl Inst<SockOp> {
         if let Some(octets) = buffer::bytes_slice(&self.first.get_or_none()) {
             return self.send(octets);
         }
-        let Some(memory) = self.data.take() else { return Ok(None) };
+        let Some(memory) = self.data.take() else {
+            return Ok(None);
+        };
         let outcome = self.send(memory.as_slice());
         *self.data.borrow_mut() = Some(memory);
         outcome
@@ -212,7 +229,10 @@ impl Inst<SockOp> {
         };
         let Some(sent) = sent else { return Ok(None) };
         let Ok(sent) = usize::try_from(sent.to_i64()?) else {
-            return Err(Raised::new(Kind::Value, "send() returned a negative number"));
+            return Err(Raised::new(
+                Kind::Value,
+                "send() returned a negative number",
+            ));
         };
         self.count.set(position + sent);
         Ok((position + sent == buffer::byte_length(&data)?).then(value::none))
@@ -241,7 +261,9 @@ impl Inst<SockOp> {
             return Ok(None);
         };
         let &[conn, address] = accepted.tuple_items() else {
-            return Err(Raised::type_error("accept() must return a socket and an address"));
+            return Err(Raised::type_error(
+                "accept() must return a socket and an address",
+            ));
         };
         conn.call_method1(&names().setblocking, &value::bool(false))?;
         value::tuple(&[conn, address]).map(Some)

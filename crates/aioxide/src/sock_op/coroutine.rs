@@ -47,7 +47,9 @@ fn to_python(answer: Answer) -> Res<Object> {
 
 fn send(this: &Inst<SockOp>, given: &Any) -> Res<Object> {
     if this.stage.get() == Stage::Created && !given.is_none() {
-        return Err(Raised::type_error("can't send non-None value to a just-started coroutine"));
+        return Err(Raised::type_error(
+            "can't send non-None value to a just-started coroutine",
+        ));
     }
     to_python(this.resume()?)
 }
@@ -62,7 +64,11 @@ fn close(this: &Inst<SockOp>) -> Res<Object> {
 }
 
 fn iterate(this: &Inst<SockOp>) -> Res<Object> {
-    Ok(SOCK_OP_ITER.create(SockOpIter { op: SlotOf::new(Some(this.own())) })?.into_object())
+    Ok(SOCK_OP_ITER
+        .create(SockOpIter {
+            op: SlotOf::new(Some(this.own())),
+        })?
+        .into_object())
 }
 
 fn get_name(this: &Inst<SockOp>) -> Res<Object> {
@@ -80,19 +86,26 @@ fn get_running(this: &Inst<SockOp>) -> Res<Object> {
 fn repr(this: &Inst<SockOp>) -> Res<Object> {
     let name = this.operation.name();
     let address = this.as_any().address();
-    value::text(&format!("<coroutine object EventLoop.{name} at {address:#x}>"))
+    value::text(&format!(
+        "<coroutine object EventLoop.{name} at {address:#x}>"
+    ))
 }
 
 /// Python's warning for a coroutine that is forgotten.
 pub(super) fn warn_never_awaited(this: &Inst<SockOp>) {
-    let message = format!("coroutine 'EventLoop.{}' was never awaited", this.operation.name());
+    let message = format!(
+        "coroutine 'EventLoop.{}' was never awaited",
+        this.operation.name()
+    );
     if let Err(raised) = warn(WarningKind::Runtime, &message, 1) {
         raised.unraisable(Some(this.as_any()));
     }
 }
 
 fn op(this: &Inst<SockOpIter>) -> Res<crate::ffi::Own<SockOp>> {
-    this.op.get().ok_or_else(|| Raised::runtime("the operation is gone"))
+    this.op
+        .get()
+        .ok_or_else(|| Raised::runtime("the operation is gone"))
 }
 
 fn iter_next(this: &Inst<SockOpIter>) -> Res<Answer> {
@@ -117,9 +130,21 @@ pub(crate) fn build() -> Res<()> {
         b.not_constructible()
             .is_own_iterator()
             .next(iter_next)
-            .method1(c"send", iter_send, c"send($self, value, /)\n--\n\nResume the operation.")
-            .method(c"throw", iter_throw, c"throw($self, exception, /)\n--\n\nRaise an exception in the operation.")
-            .method0(c"close", iter_close, c"close($self, /)\n--\n\nEnd the operation.")
+            .method1(
+                c"send",
+                iter_send,
+                c"send($self, value, /)\n--\n\nResume the operation.",
+            )
+            .method(
+                c"throw",
+                iter_throw,
+                c"throw($self, exception, /)\n--\n\nRaise an exception in the operation.",
+            )
+            .method0(
+                c"close",
+                iter_close,
+                c"close($self, /)\n--\n\nEnd the operation.",
+            )
     })?;
     let class = SOCK_OP.build(object_class(), |b| {
         b.not_constructible()

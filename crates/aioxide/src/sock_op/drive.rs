@@ -122,7 +122,9 @@ impl Inst<SockOp> {
 
     #[inline]
     pub(super) fn core(&self) -> Res<Own<LoopCore>> {
-        self.loop_.get().ok_or_else(|| Raised::runtime("Event loop is closed"))
+        self.loop_
+            .get()
+            .ok_or_else(|| Raised::runtime("Event loop is closed"))
     }
 
     /// The first step.
@@ -189,16 +191,29 @@ impl Inst<SockOp> {
     #[cold]
     fn resolve(&self, core: &Inst<LoopCore>, sock: &Any) -> Res<Answer> {
         let attribute = |name: &str| sock.getattr(&*value::text(name)?);
-        let (family, kind, proto) = (attribute("family")?, attribute("type")?, attribute("proto")?);
+        let (family, kind, proto) = (
+            attribute("family")?,
+            attribute("type")?,
+            attribute("proto")?,
+        );
         let keywords = ["family", "type", "proto", "loop"]
             .map(value::text)
             .into_iter()
             .collect::<Res<Vec<_>>>()?;
         let keywords: Vec<&Any> = keywords.iter().map(|name| &**name).collect();
-        let resolver = core.as_any().getattr(&*value::text("_ensure_resolved")?)?.call_names(
-            &[&self.first.get_or_none(), &family, &kind, &proto, core.as_any()],
-            &*value::tuple(&keywords)?,
-        )?;
+        let resolver = core
+            .as_any()
+            .getattr(&*value::text("_ensure_resolved")?)?
+            .call_names(
+                &[
+                    &self.first.get_or_none(),
+                    &family,
+                    &kind,
+                    &proto,
+                    core.as_any(),
+                ],
+                &*value::tuple(&keywords)?,
+            )?;
         self.resolver.set(resolver.clone());
         let sent = send::send_none(&resolver)?;
         self.resolved(sent)
@@ -213,7 +228,10 @@ impl Inst<SockOp> {
         self.resolver.clear();
         let info = found.item(0)?;
         let &[_, _, _, _, address] = info.tuple_items() else {
-            return Err(Raised::new(Kind::Value, "an address information has five parts"));
+            return Err(Raised::new(
+                Kind::Value,
+                "an address information has five parts",
+            ));
         };
         self.first.set(address.own());
         self.start(&*self.core()?)
@@ -253,7 +271,9 @@ impl Inst<SockOp> {
 
     #[inline]
     fn advance(&self) -> Res<()> {
-        let Some(future) = self.future.get() else { return Ok(()) };
+        let Some(future) = self.future.get() else {
+            return Ok(());
+        };
         if !future.future().is_pending() {
             // Cancelled: whoever awaits us will hear of it.
             self.unwatch();
@@ -297,9 +317,7 @@ impl Inst<SockOp> {
     /// Waits on, unless the attempt has let somebody else take our place.
     fn rewatch(&self) -> Res<()> {
         match self.loop_.get() {
-            Some(core) if self.watched.get() => {
-                core.rewatch(self.fd.get(), self.operation.side())
-            }
+            Some(core) if self.watched.get() => core.rewatch(self.fd.get(), self.operation.side()),
             _ => Ok(()),
         }
     }
@@ -312,7 +330,10 @@ fn executing() -> Raised {
 /// asyncio's check in debug mode.
 #[cold]
 fn check_nonblocking(sock: &Any) -> Res<()> {
-    if sock.call_method0(&names().gettimeout)?.equals(&*value::int(0)?)? {
+    if sock
+        .call_method0(&names().gettimeout)?
+        .equals(&*value::int(0)?)?
+    {
         return Ok(());
     }
     Err(Raised::new(Kind::Value, "the socket must be non-blocking"))

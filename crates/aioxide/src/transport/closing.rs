@@ -85,7 +85,7 @@ impl Inst<StreamTransport> {
         report.dict_set(&names.message, &*value::text(message)?)?;
         report.dict_set(&names.exception, exception)?;
         report.dict_set(&names.transport, self.as_any())?;
-        report.dict_set(&names.protocol, &*self.protocol.get_or_none())?;
+        report.dict_set(&names.protocol, &self.protocol.get_or_none())?;
         core.as_any()
             .call_method1(&names.call_exception_handler, &report)?;
         Ok(())

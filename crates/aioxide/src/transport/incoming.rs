@@ -90,41 +90,8 @@ impl Inst<Listener> {
         .and_then(|made| made);
         match made {
             Ok(()) => Ok(()),
-            Err(raised) => self.failed(core, sock, protocol.as_deref(), raised),
+            Err(raised) => failed(core, sock, protocol.as_deref(), raised),
         }
-    }
-
-    /// asyncio tells only in debug mode.
-    #[cold]
-    fn failed(
-        &self,
-        core: &Inst<LoopCore>,
-        sock: &Any,
-        protocol: Option<&Any>,
-        raised: Raised,
-    ) -> Res<()> {
-        let exit = raised.is_exit();
-        let exception = raised.take();
-        let names = names();
-        sock.call_method0(&names.close)?;
-        if exit {
-            return Err(Raised::raise(exception));
-        }
-        if !core.is_debug() {
-            return Ok(());
-        }
-        let report = value::dict()?;
-        report.dict_set(
-            &names.message,
-            &*value::text("Error on transport creation for incoming connection")?,
-        )?;
-        report.dict_set(&names.exception, &exception)?;
-        if let Some(protocol) = protocol {
-            report.dict_set(&names.protocol, protocol)?;
-        }
-        core.as_any()
-            .call_method1(&names.call_exception_handler, &report)?;
-        Ok(())
     }
 
     #[cold]
@@ -140,4 +107,31 @@ impl Inst<Listener> {
         ])?;
         Ok(())
     }
+}
+
+/// asyncio tells only in debug mode.
+#[cold]
+fn failed(core: &Inst<LoopCore>, sock: &Any, protocol: Option<&Any>, raised: Raised) -> Res<()> {
+    let exit = raised.is_exit();
+    let exception = raised.take();
+    let names = names();
+    sock.call_method0(&names.close)?;
+    if exit {
+        return Err(Raised::raise(exception));
+    }
+    if !core.is_debug() {
+        return Ok(());
+    }
+    let report = value::dict()?;
+    report.dict_set(
+        &names.message,
+        &*value::text("Error on transport creation for incoming connection")?,
+    )?;
+    report.dict_set(&names.exception, &exception)?;
+    if let Some(protocol) = protocol {
+        report.dict_set(&names.protocol, protocol)?;
+    }
+    core.as_any()
+        .call_method1(&names.call_exception_handler, &report)?;
+    Ok(())
 }

@@ -166,7 +166,7 @@ pub(crate) fn build() -> Res<()> {
         attributes::methods(b)
     })?;
     // What start_tls and sendfile ask a transport.
-    class.setattr(&*value::text("_start_tls_compatible")?, &*value::bool(true))?;
+    class.setattr(&*value::text("_start_tls_compatible")?, &value::bool(true))?;
     let modes = import("asyncio.constants")?.getattr(&*value::text("_SendfileMode")?)?;
     class.setattr(
         &*value::text("_sendfile_compatible")?,

@@ -13,7 +13,7 @@ use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Object, Raised, Res, value};
 
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
+/// asyncio's `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
 const SILENT_WRITES: u32 = 5;
 const WRITE_ERROR: &str = "Fatal write error on socket transport";
 
@@ -130,7 +130,9 @@ impl Inst<StreamTransport> {
         let waiting = !self.queue.borrow().is_empty();
         {
             let mut queue = self.queue.borrow_mut();
-            made.into_iter().for_each(|chunk| queue.push(chunk));
+            for chunk in made {
+                queue.push(chunk);
+            }
         }
         let Some(core) = self.loop_.get() else {
             return Ok(());
