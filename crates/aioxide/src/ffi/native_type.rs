@@ -76,6 +76,7 @@ pub(crate) struct Class<T> {
     /// The state lies no lower than this, see [`Class::reserve`].
     reserved: Cell<usize>,
     base_traverse: Cell<Option<ffi::traverseproc>>,
+    visits_type: Cell<bool>,
     base_clear: Cell<Option<ffi::inquiry>>,
     /// Where the instance dict lies, if it is ours; the list of weak references lies behind it.
     dict_offset: Cell<Option<usize>>,
@@ -102,6 +103,7 @@ impl<T: Native> Class<T> {
             offset: Cell::new(0),
             reserved: Cell::new(0),
             base_traverse: Cell::new(None),
+            visits_type: Cell::new(true),
             base_clear: Cell::new(None),
             dict_offset: Cell::new(None),
             free: FreeList::new(pool),
@@ -244,6 +246,9 @@ impl<T: Native> Class<T> {
         self.offset.set(offset);
         if is_c {
             self.base_traverse.set(base_traverse);
+            // SAFETY: a live type's flags.
+            let is_heap = unsafe { (*base_type).tp_flags } & ffi::Py_TPFLAGS_HEAPTYPE != 0;
+            self.visits_type.set(!is_heap);
             self.base_clear.set(base_clear);
         }
         let mut builder = configure(TypeBuilder::new());
@@ -562,7 +567,9 @@ unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
             ffi::PyObject_GC_UnTrack(object.cast());
         }
         guard_void(|| T::on_dealloc(inst));
-        if (*ffi::Py_TYPE(object)).tp_weaklistoffset != 0 {
+        let weaklist = (*ffi::Py_TYPE(object)).tp_weaklistoffset;
+        // The offset is that of the list's head, in the struct or (negative) in front of it.
+        if weaklist != 0 && !(*object.byte_offset(weaklist).cast::<*mut c_void>()).is_null() {
             ffi::PyObject_ClearWeakRefs(object);
         }
         if let Some(clear) = class.base_clear.get() {
@@ -595,7 +602,14 @@ unsafe extern "C" fn traverse<T: Native>(
     unsafe {
         let result = match class.base_traverse.get() {
             Some(base) => base(object, visit, arg),
-            None => visit(ffi::Py_TYPE(object).cast(), arg),
+            None => 0,
+        };
+        // A heap type's instances own a reference to it. A base that is one shows it; another
+        // leaves it to us.
+        let result = if result == 0 && class.visits_type.get() {
+            visit(ffi::Py_TYPE(object).cast(), arg)
+        } else {
+            result
         };
         if result != 0 {
             return result;

@@ -18,7 +18,8 @@ pub(crate) enum Callback {
 #[derive(Default)]
 pub(crate) struct Callbacks {
     first: Cell<Option<Callback>>,
-    rest: Cell<Vec<Callback>>,
+    #[allow(clippy::box_collection, reason = "one word in each future, not three")]
+    rest: Cell<Option<Box<Vec<Callback>>>>,
 }
 
 impl std::fmt::Debug for Callbacks {
@@ -34,9 +35,9 @@ impl Callbacks {
             None => self.first.set(Some(callback)),
             Some(first) => {
                 self.first.set(Some(first));
-                let mut rest = self.rest.take();
+                let mut rest = self.rest.take().unwrap_or_default();
                 rest.push(callback);
-                self.rest.set(rest);
+                self.rest.set(Some(rest));
             }
         }
     }
@@ -47,7 +48,7 @@ impl Callbacks {
     }
 
     #[inline(always)]
-    pub(crate) fn take_rest(&self) -> Vec<Callback> {
+    pub(crate) fn take_rest(&self) -> Option<Box<Vec<Callback>>> {
         self.rest.take()
     }
 
@@ -63,7 +64,7 @@ impl Callbacks {
         }
         self.first.set(first);
         let rest = self.rest.take();
-        rest.iter().for_each(look);
+        rest.iter().flat_map(|rest| rest.iter()).for_each(look);
         self.rest.set(rest);
     }
 
@@ -102,7 +103,7 @@ impl Callbacks {
     /// The comparison may run Python, which may add callbacks: those stay, behind the others.
     pub(crate) fn remove(&self, function: &Any) -> Res<usize> {
         let mut old: Vec<Callback> = self.first.take().into_iter().collect();
-        old.extend(self.rest.take());
+        old.extend(self.rest.take().into_iter().flat_map(|rest| *rest));
         let mut kept = Vec::with_capacity(old.len());
         let mut removed = Vec::new();
         let mut failed = None;
@@ -124,10 +125,11 @@ impl Callbacks {
             }
         }
         kept.extend(self.first.take());
-        kept.extend(self.rest.take());
+        kept.extend(self.rest.take().into_iter().flat_map(|rest| *rest));
         let mut kept = kept.into_iter();
         self.first.set(kept.next());
-        self.rest.set(kept.collect());
+        let rest: Vec<Callback> = kept.collect();
+        self.rest.set((!rest.is_empty()).then(|| Box::new(rest)));
         match failed {
             Some(raised) => Err(raised),
             None => Ok(removed.len()),

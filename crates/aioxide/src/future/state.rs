@@ -240,8 +240,10 @@ fn schedule_callbacks<T: FutureLike>(this: &Inst<T>) -> Res<()> {
     let Some(first) = future.callbacks.take_first() else { return Ok(()) };
     let rest = future.callbacks.take_rest();
     schedule(this, first)?;
-    for callback in rest {
-        schedule(this, callback)?;
+    if let Some(rest) = rest {
+        for callback in *rest {
+            schedule(this, callback)?;
+        }
     }
     Ok(())
 }
