@@ -84,7 +84,10 @@ pub fn accept_from(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     let (accepted, address) = with_fd(fd, |fd| {
         net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
     })?;
-    Ok((accepted, address.and_then(|address| address.try_into().ok())))
+    Ok((
+        accepted,
+        address.and_then(|address| address.try_into().ok()),
+    ))
 }
 
 /// Whether a call failed for want of descriptors or memory: it may succeed later.

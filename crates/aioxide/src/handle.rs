@@ -57,9 +57,19 @@ impl Call {
     fn new(callback: Object, args: &[&Any], loop_: Object, ctx: Object) -> Res<(Call, u8)> {
         let own = |index: usize| Slot::new(args.get(index).map(|arg| arg.own()));
         let (args, count) = if args.len() <= INLINE {
-            ([own(0), own(1), own(2)], u8::try_from(args.len()).unwrap_or(0))
+            (
+                [own(0), own(1), own(2)],
+                u8::try_from(args.len()).unwrap_or(0),
+            )
         } else {
-            ([Slot::new(Some(value::tuple(args)?)), Slot::default(), Slot::default()], TUPLE)
+            (
+                [
+                    Slot::new(Some(value::tuple(args)?)),
+                    Slot::default(),
+                    Slot::default(),
+                ],
+                TUPLE,
+            )
         };
         let call = Call {
             callback: Slot::new(Some(callback)),
@@ -98,7 +108,10 @@ impl Call {
     /// One of the two objects of `debug`.
     fn debug_object(&self, index: usize) -> Option<Object> {
         let objects = self.debug.get()?.list_items();
-        objects.into_iter().nth(index).filter(|object| !object.is_none())
+        objects
+            .into_iter()
+            .nth(index)
+            .filter(|object| !object.is_none())
     }
 
     fn set_debug_object(&self, index: usize, object: Object) -> Res<()> {
@@ -131,8 +144,10 @@ fn args_object<T: HasCall>(handle: &T) -> Res<Object> {
     if handle.count().get() == TUPLE {
         return Ok(call.args[0].get_or_none());
     }
-    let owned: Vec<Object> =
-        call.args[..inline_count(handle)].iter().map(Slot::get_or_none).collect();
+    let owned: Vec<Object> = call.args[..inline_count(handle)]
+        .iter()
+        .map(Slot::get_or_none)
+        .collect();
     value::tuple(&owned.iter().map(|arg| &**arg).collect::<Vec<_>>())
 }
 
@@ -147,8 +162,11 @@ fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
     let (Some(callback), Some(ctx)) = (take(&call.callback), take(&call.context)) else {
         return Ok(());
     };
-    let args: [Option<Object>; INLINE] =
-        [take(&call.args[0]), take(&call.args[1]), take(&call.args[2])];
+    let args: [Option<Object>; INLINE] = [
+        take(&call.args[0]),
+        take(&call.args[1]),
+        take(&call.args[2]),
+    ];
     let outcome = if handle.count().get() == TUPLE {
         let tuple = args[0].as_deref().unwrap_or(value::none_ref());
         context::run(&ctx, || callback.call_tuple(tuple))
@@ -158,9 +176,16 @@ fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
             Some(arg) => &raw const **arg,
             None => std::ptr::null(),
         };
-        let mut argv = [std::ptr::null::<Any>(), place(&args[0]), place(&args[1]), place(&args[2])];
+        let mut spare_and_args = [
+            std::ptr::null::<Any>(),
+            place(&args[0]),
+            place(&args[1]),
+            place(&args[2]),
+        ];
         let count = inline_count(handle);
-        context::run(&ctx, || callback.call_with_spare(&mut argv[..=count]))
+        context::run(&ctx, || {
+            callback.call_with_spare(&mut spare_and_args[..=count])
+        })
     };
     match outcome {
         Ok(Ok(_)) => Ok(()),
@@ -194,7 +219,9 @@ fn report<T: HasCall>(handle: &Inst<T>, raised: Raised) -> Res<()> {
     let source = if imports().version >= (3, 13) {
         let debug = loop_.call_method0(&names().get_debug)?;
         let names = value::tuple(&[&*value::text("debug")?])?;
-        imports().format_callback_source.call_names(&[&callback, &args, &debug], &names)?
+        imports()
+            .format_callback_source
+            .call_names(&[&callback, &args, &debug], &names)?
     } else {
         imports().format_callback_source.call(&[&callback, &args])?
     };
@@ -360,7 +387,10 @@ impl Handle {
         ctx: Object,
     ) -> Res<Own<Handle>> {
         let (call, count) = Call::new(callback, args, loop_, ctx)?;
-        let flags = Flags { count: Cell::new(count), cancelled: Cell::new(false) };
+        let flags = Flags {
+            count: Cell::new(count),
+            cancelled: Cell::new(false),
+        };
         HANDLE.create(Handle { call, flags })
     }
 
@@ -401,7 +431,10 @@ impl TimerHandle {
             call,
             when_object: Slot::new(when_object),
             _unused: Slot::default(),
-            flags: Flags { count: Cell::new(count), cancelled: Cell::new(false) },
+            flags: Flags {
+                count: Cell::new(count),
+                cancelled: Cell::new(false),
+            },
             scheduled: Cell::new(true),
             when: Cell::new(when),
         })
@@ -433,6 +466,10 @@ where
     result
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "it lets go of what it is given"
+)]
 /// Lets go of a handle that was in a queue. If others hold it, the collector must know it now.
 pub(crate) fn release<T: Native>(handle: Own<T>) {
     if handle.as_any().refcount() > 1 {
@@ -552,12 +589,11 @@ const TIMER_INIT: Signature<5> = Signature {
 };
 
 /// The shared part of both `__init__`: those are for code that makes handles by hand.
-fn init_call<T: HasCall>(
-    handle: &T,
-    [callback, args, loop_, ctx]: [Option<&Any>; 4],
-) -> Res<()> {
+fn init_call<T: HasCall>(handle: &T, [callback, args, loop_, ctx]: [Option<&Any>; 4]) -> Res<()> {
     let (Some(callback), Some(args), Some(loop_)) = (callback, args, loop_) else {
-        return Err(Raised::type_error("Handle() needs a callback, its arguments and a loop"));
+        return Err(Raised::type_error(
+            "Handle() needs a callback, its arguments and a loop",
+        ));
     };
     let ctx = match ctx {
         Some(ctx) if !ctx.is_none() => ctx.own(),
@@ -567,7 +603,9 @@ fn init_call<T: HasCall>(
     let args = if args.is_tuple() {
         args.own()
     } else {
-        crate::ffi::module::import("builtins")?.getattr(&*value::text("tuple")?)?.call1(args)?
+        crate::ffi::module::import("builtins")?
+            .getattr(&*value::text("tuple")?)?
+            .call1(args)?
     };
     let call = handle.call();
     call.forget_callback();

@@ -9,7 +9,8 @@
 #![deny(unsafe_code)]
 
 mod event_loop;
-#[allow(unsafe_code, reason = "the fence: the only place that names raw CPython")]
+// The fence: the only place that names raw CPython.
+#[allow(unsafe_code)]
 mod ffi;
 mod future;
 mod handle;
@@ -71,7 +72,9 @@ mod exports {
 
     fn connect_debugger(args: Args<'_>) -> Res<Object> {
         let &[loop_, coro, name] = args.positional else {
-            return Err(Raised::type_error("_connect_debugger() takes a loop, a coroutine, a name"));
+            return Err(Raised::type_error(
+                "_connect_debugger() takes a loop, a coroutine, a name",
+            ));
         };
         task_mirror::find_offsets(loop_, coro, name)?;
         Ok(value::bool(task_mirror::is_active()))

@@ -45,7 +45,11 @@ fn get_thread_id(this: &Inst<LoopCore>) -> Res<Object> {
 
 fn set_thread_id(this: &Inst<LoopCore>, value: Option<&Any>) -> Res<()> {
     let value = no_delete(value)?;
-    this.thread.set(if value.is_none() { 0 } else { value.to_i64()?.cast_unsigned() });
+    this.thread.set(if value.is_none() {
+        0
+    } else {
+        value.to_i64()?.cast_unsigned()
+    });
     Ok(())
 }
 
@@ -55,7 +59,10 @@ fn get_task_factory(this: &Inst<LoopCore>) -> Res<Object> {
 
 fn set_task_factory(this: &Inst<LoopCore>, value: Option<&Any>) -> Res<()> {
     let factory = no_delete(value)?;
-    drop(this.task_factory.replace((!factory.is_none()).then(|| factory.own())));
+    drop(
+        this.task_factory
+            .replace((!factory.is_none()).then(|| factory.own())),
+    );
     Ok(())
 }
 
@@ -78,13 +85,53 @@ fn counts(this: &Inst<LoopCore>) -> Res<Object> {
 
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
     b.attribute(c"_debug", get_debug, set_debug, c"Debug mode.")
-        .attribute(c"_closed", get_closed, set_closed, c"Whether close() was called.")
-        .attribute(c"_stopping", get_stopping, set_stopping, c"Whether stop() was called.")
-        .attribute(c"_thread_id", get_thread_id, set_thread_id, c"The thread that runs the loop, or None.")
-        .attribute(c"_task_factory", get_task_factory, set_task_factory, c"The task factory, or None.")
-        .method0(c"get_debug", get_debug, c"get_debug($self, /)\n--\n\nWhether the loop is in debug mode.")
-        .method0(c"is_closed", get_closed, c"is_closed($self, /)\n--\n\nWhether the loop was closed.")
-        .method0(c"is_running", is_running, c"is_running($self, /)\n--\n\nWhether the loop is running.")
-        .method0(c"stop", stop, c"stop($self, /)\n--\n\nStop the loop at the end of the current turn.")
-        .method0(c"_counts", counts, c"_counts($self, /)\n--\n\n(ready, timers, watched descriptors), for tests.")
+        .attribute(
+            c"_closed",
+            get_closed,
+            set_closed,
+            c"Whether close() was called.",
+        )
+        .attribute(
+            c"_stopping",
+            get_stopping,
+            set_stopping,
+            c"Whether stop() was called.",
+        )
+        .attribute(
+            c"_thread_id",
+            get_thread_id,
+            set_thread_id,
+            c"The thread that runs the loop, or None.",
+        )
+        .attribute(
+            c"_task_factory",
+            get_task_factory,
+            set_task_factory,
+            c"The task factory, or None.",
+        )
+        .method0(
+            c"get_debug",
+            get_debug,
+            c"get_debug($self, /)\n--\n\nWhether the loop is in debug mode.",
+        )
+        .method0(
+            c"is_closed",
+            get_closed,
+            c"is_closed($self, /)\n--\n\nWhether the loop was closed.",
+        )
+        .method0(
+            c"is_running",
+            is_running,
+            c"is_running($self, /)\n--\n\nWhether the loop is running.",
+        )
+        .method0(
+            c"stop",
+            stop,
+            c"stop($self, /)\n--\n\nStop the loop at the end of the current turn.",
+        )
+        .method0(
+            c"_counts",
+            counts,
+            c"_counts($self, /)\n--\n\n(ready, timers, watched descriptors), for tests.",
+        )
 }

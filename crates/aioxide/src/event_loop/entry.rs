@@ -51,8 +51,8 @@ impl Entry {
                 core.leave_task()?;
                 run_owned(handle)
             }
-            Entry::Step(task) => core.run_step(task, |task| task::step(task, None)),
-            Entry::Wake(task) => core.run_step(task, task::wake),
+            Entry::Step(task) => core.run_step(&task, |task| task::step(task, None)),
+            Entry::Wake(task) => core.run_step(&task, task::wake),
             Entry::Foreign(handle) => {
                 core.leave_task()?;
                 if handle.getattr(&names()._cancelled)?.is_truthy()? {

@@ -48,6 +48,9 @@ pub(crate) struct Driver {
     pub(crate) notifier: Notifier,
 }
 
+/// The kernel's buffer, and what was read from it.
+type Polled = (Events, Vec<Event>);
+
 /// The state behind `aioxide.EventLoop`.
 pub(crate) struct LoopCore {
     ready: RefCell<Ready<Entry>>,
@@ -57,7 +60,7 @@ pub(crate) struct LoopCore {
     watchers: RefCell<watchers::Table>,
     driver: OnceCell<Driver>,
     /// The kernel's answers, and our reading of them; taken by the thread that polls.
-    events: Cell<Option<Box<(Events, Vec<Event>)>>>,
+    events: Cell<Option<Box<Polled>>>,
     /// Entries may go into the queue without Python's `call_soon`.
     direct: Cell<bool>,
     /// A derived class has its own `call_soon`, or somebody has put one on the instance.
@@ -81,7 +84,9 @@ pub(crate) struct LoopCore {
 
 impl std::fmt::Debug for LoopCore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoopCore").field("driver", &self.driver).finish_non_exhaustive()
+        f.debug_struct("LoopCore")
+            .field("driver", &self.driver)
+            .finish_non_exhaustive()
     }
 }
 
@@ -230,7 +235,10 @@ impl LoopCore {
 /// `LoopCore._open()`: makes the kernel's side. Called by `EventLoop.__init__`.
 fn open(this: &Inst<LoopCore>) -> Res<Object> {
     let made = (|| -> std::io::Result<Driver> {
-        let driver = Driver { reactor: Reactor::new()?, notifier: Notifier::new()? };
+        let driver = Driver {
+            reactor: Reactor::new()?,
+            notifier: Notifier::new()?,
+        };
         let wake = std::os::fd::AsRawFd::as_raw_fd(&driver.notifier);
         driver.reactor.add(wake, run::WAKE_TOKEN, Interest::READ)?;
         Ok(driver)
@@ -262,8 +270,16 @@ pub(crate) fn build() -> Res<()> {
     LOOP_CORE.build(object_class(), |b| {
         let b = b
             .doc(c"The native half of aioxide.EventLoop.")
-            .method0(c"_open", open, c"_open($self, /)\n--\n\nMake the poll and wake-up descriptors.")
-            .method0(c"_close_core", close_core, c"_close_core($self, /)\n--\n\nDrop all callbacks and close the descriptors.");
+            .method0(
+                c"_open",
+                open,
+                c"_open($self, /)\n--\n\nMake the poll and wake-up descriptors.",
+            )
+            .method0(
+                c"_close_core",
+                close_core,
+                c"_close_core($self, /)\n--\n\nDrop all callbacks and close the descriptors.",
+            );
         let b = attributes::methods(b);
         let b = run::methods(b);
         let b = scheduling::methods(b);

@@ -17,7 +17,7 @@ use super::{Driver, Entry, LoopCore};
 use crate::ffi::error::{check_signals, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
-use crate::ffi::{Inst, Object, Own, Raised, Res, context, gil, stop_iteration, value};
+use crate::ffi::{Inst, Object, Raised, Res, context, gil, stop_iteration, value};
 use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
 
@@ -74,7 +74,9 @@ impl Inst<LoopCore> {
         // 3. Run what was ready at this point; what it schedules is for the next turn.
         let turn = self.ready.borrow().begin_turn();
         for _ in 0..turn {
-            let Some(entry) = self.ready.borrow_mut().pop() else { break };
+            let Some(entry) = self.ready.borrow_mut().pop() else {
+                break;
+            };
             if self.debug.get() {
                 self.run_timed(entry)?;
             } else {
@@ -118,9 +120,9 @@ impl Inst<LoopCore> {
         let timeout = match deadline {
             None => Timeout::Forever,
             Some(deadline) => match Timeout::until(deadline, monotonic_ns()) {
-                Timeout::For(left) => Timeout::For(
-                    left.min(std::time::Duration::from_nanos(MAX_SLEEP_NANOS)),
-                ),
+                Timeout::For(left) => {
+                    Timeout::For(left.min(std::time::Duration::from_nanos(MAX_SLEEP_NANOS)))
+                }
                 other => other,
             },
         };
@@ -157,7 +159,10 @@ impl Inst<LoopCore> {
             self.polled_at.set(monotonic_ns());
         }
         if woken {
-            driver.notifier.drain().map_err(|error| Raised::os(&error))?;
+            driver
+                .notifier
+                .drain()
+                .map_err(|error| Raised::os(&error))?;
         }
         result
     }
@@ -179,15 +184,15 @@ impl Inst<LoopCore> {
     #[inline]
     pub(super) fn run_step(
         &self,
-        task: Own<Task>,
+        task: &Inst<Task>,
         step: impl FnOnce(&Inst<Task>) -> Res<()>,
     ) -> Res<()> {
         registry::set_current(self.as_any(), task.as_any())?;
         self.current_set.set(true);
         let context = task.context();
-        match context::run(&context, || step(&task)) {
+        match context::run(&context, || step(task)) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(raised)) | Err(raised) => self.report_step(&task, raised),
+            Ok(Err(raised)) | Err(raised) => self.report_step(task, raised),
         }
     }
 
@@ -220,13 +225,13 @@ impl Inst<LoopCore> {
         let result = entry.run(self);
         let took = aioxide_core::clock::ns_to_seconds(monotonic_ns() - started);
         let raised = result.err().map(Raised::take);
-        let limit = self.as_any().getattr(&names().slow_callback_duration)?.to_f64()?;
+        let limit = self
+            .as_any()
+            .getattr(&names().slow_callback_duration)?
+            .to_f64()?;
         if took >= limit {
-            self.as_any().call_method2(
-                &names()._report_slow,
-                &described,
-                &*value::float(took)?,
-            )?;
+            self.as_any()
+                .call_method2(&names()._report_slow, &described, &*value::float(took)?)?;
         }
         match raised {
             Some(exception) => Err(Raised::raise(exception)),

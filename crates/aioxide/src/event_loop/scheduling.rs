@@ -22,7 +22,7 @@ fn split<'a>(
     let mut ctx = None;
     for (name, value) in args.names.iter().zip(args.keywords) {
         if !name.is(&names().context) && !name.is_text(c"context") {
-            return Err(args.unexpected(function, name));
+            return Err(Args::unexpected(function, name));
         }
         if !value.is_none() {
             ctx = Some(*value);
@@ -75,8 +75,7 @@ fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         debug_checks(this, callback, "call_soon", true)?;
     }
-    let handle =
-        Handle::create(callback.own(), rest, this.as_any().own(), context_of(ctx)?)?;
+    let handle = Handle::create(callback.own(), rest, this.as_any().own(), context_of(ctx)?)?;
     if this.debug.get() {
         handle.capture_source()?;
     }
@@ -91,8 +90,7 @@ fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         debug_checks(this, callback, "call_soon_threadsafe", false)?;
     }
-    let handle =
-        Handle::create(callback.own(), rest, this.as_any().own(), context_of(ctx)?)?;
+    let handle = Handle::create(callback.own(), rest, this.as_any().own(), context_of(ctx)?)?;
     if this.debug.get() {
         handle.capture_source()?;
     }
@@ -162,13 +160,12 @@ fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
         debug_checks(this, callback, "call_at", true)?;
     }
     let now = ns_to_seconds(monotonic_ns());
-    let (when, object) = match delay.exact_number() {
-        Some(delay) => (now + delay, None),
-        None => {
-            // Any number that can be added to a float.
-            let sum = value::float(now)?.add(delay)?;
-            (seconds(&sum)?, (!sum.is_exact_float()).then_some(sum))
-        }
+    let (when, object) = if let Some(delay) = delay.exact_number() {
+        (now + delay, None)
+    } else {
+        // Any number that can be added to a float.
+        let sum = value::float(now)?.add(delay)?;
+        (seconds(&sum)?, (!sum.is_exact_float()).then_some(sum))
     };
     Ok(schedule(this, when, object, callback, rest, ctx)?.into_object())
 }
@@ -205,7 +202,11 @@ struct TaskKeywords<'a> {
 impl<'a> TaskKeywords<'a> {
     #[inline]
     fn of(args: &Args<'a>) -> TaskKeywords<'a> {
-        let mut keywords = TaskKeywords { name: None, context: None, others: false };
+        let mut keywords = TaskKeywords {
+            name: None,
+            context: None,
+            others: false,
+        };
         for (key, value) in args.names.iter().zip(args.keywords) {
             if key.is_text(c"name") {
                 keywords.name = Some(value);
@@ -224,7 +225,9 @@ impl<'a> TaskKeywords<'a> {
 /// Without a task factory and with these two keywords only, the task is made here.
 fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     let keywords = TaskKeywords::of(&args);
-    let &[coro] = args.positional else { return create_task_by_python(this, &args) };
+    let &[coro] = args.positional else {
+        return create_task_by_python(this, &args);
+    };
     if let Some(factory) = this.task_factory.get() {
         return create_task_by_factory(this, &factory, &args, &keywords);
     }
@@ -232,7 +235,11 @@ fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
         return create_task_by_python(this, &args);
     }
     this.check_open()?;
-    let new = NewTask { coro, name: keywords.name, context: keywords.context };
+    let new = NewTask {
+        coro,
+        name: keywords.name,
+        context: keywords.context,
+    };
     let task = task::create(LoopSlot::native(this), &new)?;
     if this.debug.get() {
         future::FutureLike::future(&**task).capture_source()?;
@@ -269,7 +276,10 @@ fn create_task_by_factory(
         _ => factory.call(&[this.as_any(), coro])?,
     };
     if imports().version >= (3, 13) {
-        task.call_method1(&names().set_name, keywords.name.unwrap_or(value::none_ref()))?;
+        task.call_method1(
+            &names().set_name,
+            keywords.name.unwrap_or(value::none_ref()),
+        )?;
     }
     Ok(task)
 }

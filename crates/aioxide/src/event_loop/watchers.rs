@@ -15,15 +15,15 @@ use std::os::fd::RawFd;
 
 use aioxide_driver::reactor::{Event, Interest, Reactor};
 
+use super::run::WAKE_TOKEN;
 use super::{Entry, LoopCore};
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
-use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, Visit, context, value};
 use crate::ffi::module::names;
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, Visit, context, value};
 use crate::handle::{self, Handle};
 use crate::sock_op::SockOp;
 use crate::transport::{self, Listener, StreamTransport};
-use super::run::WAKE_TOKEN;
 
 /// Who is told that a descriptor is ready.
 #[derive(Debug)]
@@ -110,11 +110,19 @@ impl Watch {
             .into_iter()
             .flatten()
             .all(|watcher| matches!(watcher, Watcher::Sock(_)));
-        if once && !wanted.is_empty() { wanted | Interest::ONCE } else { wanted }
+        if once && !wanted.is_empty() {
+            wanted | Interest::ONCE
+        } else {
+            wanted
+        }
     }
 
     fn side(&mut self, side: Interest) -> &mut Option<Watcher> {
-        if side == Interest::READ { &mut self.reader } else { &mut self.writer }
+        if side == Interest::READ {
+            &mut self.reader
+        } else {
+            &mut self.writer
+        }
     }
 
     /// Tells the kernel what is wanted now. `known` says whether it should know the descriptor.
@@ -123,16 +131,20 @@ impl Watch {
         let token = token_of(fd);
         if known {
             // A descriptor that was closed and opened again is gone from the kernel's list.
-            reactor.modify(fd, token, wanted).or_else(|error| match error.raw_os_error() {
-                Some(ENOENT) => reactor.add(fd, token, wanted),
-                _ => Err(error),
-            })?;
+            reactor
+                .modify(fd, token, wanted)
+                .or_else(|error| match error.raw_os_error() {
+                    Some(ENOENT) => reactor.add(fd, token, wanted),
+                    _ => Err(error),
+                })?;
         } else {
             // One that was duplicated when it was closed may still be in it.
-            reactor.add(fd, token, wanted).or_else(|error| match error.raw_os_error() {
-                Some(EEXIST) => reactor.modify(fd, token, wanted),
-                _ => Err(error),
-            })?;
+            reactor
+                .add(fd, token, wanted)
+                .or_else(|error| match error.raw_os_error() {
+                    Some(EEXIST) => reactor.modify(fd, token, wanted),
+                    _ => Err(error),
+                })?;
         }
         self.armed = wanted;
         Ok(())
@@ -178,16 +190,24 @@ impl Inst<LoopCore> {
             if event.token == WAKE_TOKEN {
                 continue;
             }
-            let Ok(fd) = RawFd::try_from(event.token) else { continue };
-            let Some(watch) = watchers.watches.get_mut(&fd) else { continue };
+            let Ok(fd) = RawFd::try_from(event.token) else {
+                continue;
+            };
+            let Some(watch) = watchers.watches.get_mut(&fd) else {
+                continue;
+            };
             let mut reported = *event;
             if watch.armed.contains(Interest::ONCE) {
                 self.note_once(fd, watch, &mut reported);
             }
-            if reported.readable && let Some(reader) = &watch.reader {
+            if reported.readable
+                && let Some(reader) = &watch.reader
+            {
                 ready.push(reader.entry(transport::Event::Readable));
             }
-            if reported.writable && let Some(writer) = &watch.writer {
+            if reported.writable
+                && let Some(writer) = &watch.writer
+            {
                 ready.push(writer.entry(transport::Event::Writable));
             }
         }
@@ -205,7 +225,9 @@ impl Inst<LoopCore> {
         }
         // The other side may be waited for as well.
         if !watch.wanted().is_empty()
-            && !self.driver().is_ok_and(|driver| watch.arm(&driver.reactor, fd, true).is_ok())
+            && !self
+                .driver()
+                .is_ok_and(|driver| watch.arm(&driver.reactor, fd, true).is_ok())
         {
             // Its own system call shall say what is wrong.
             (event.readable, event.writable) = (true, true);
@@ -215,10 +237,17 @@ impl Inst<LoopCore> {
     /// Watches one side of a descriptor; gives what watched it before.
     ///
     /// On an error nothing has changed.
-    pub(crate) fn watch(&self, fd: RawFd, side: Interest, watcher: Watcher) -> Res<Option<Watcher>> {
+    pub(crate) fn watch(
+        &self,
+        fd: RawFd,
+        side: Interest,
+        watcher: Watcher,
+    ) -> Res<Option<Watcher>> {
         let reactor = &self.driver()?.reactor;
         let mut table = self.watchers.borrow_mut();
-        let Table { watches, active, .. } = &mut *table;
+        let Table {
+            watches, active, ..
+        } = &mut *table;
         let known = watches.contains_key(&fd);
         let watch = watches.entry(fd).or_default();
         let was_active = !watch.interest().is_empty();
@@ -246,12 +275,16 @@ impl Inst<LoopCore> {
     pub(crate) fn rewatch(&self, fd: RawFd, side: Interest) -> Res<()> {
         let reactor = &self.driver()?.reactor;
         let mut table = self.watchers.borrow_mut();
-        let Some(watch) = table.watches.get_mut(&fd) else { return Ok(()) };
+        let Some(watch) = table.watches.get_mut(&fd) else {
+            return Ok(());
+        };
         watch.reported = watch.reported - side;
         if watch.wanted() == watch.armed {
             return Ok(());
         }
-        watch.arm(reactor, fd, true).map_err(|error| Raised::os(&error))
+        watch
+            .arm(reactor, fd, true)
+            .map_err(|error| Raised::os(&error))
     }
 
     /// Stops watching one side; gives what watched it.
@@ -260,7 +293,9 @@ impl Inst<LoopCore> {
     /// descriptor only needs to arm it.
     pub(crate) fn unwatch(&self, fd: RawFd, side: Interest) -> Option<Watcher> {
         let mut table = self.watchers.borrow_mut();
-        let Table { watches, active, .. } = &mut *table;
+        let Table {
+            watches, active, ..
+        } = &mut *table;
         let watch = watches.get_mut(&fd)?;
         let removed = watch.side(side).take()?;
         watch.reported = watch.reported - side;
@@ -308,7 +343,11 @@ impl Inst<LoopCore> {
     ) -> bool {
         let table = self.watchers.borrow();
         let watcher = table.watches.get(&fd).and_then(|watch| {
-            if side == Interest::READ { watch.reader.as_ref() } else { watch.writer.as_ref() }
+            if side == Interest::READ {
+                watch.reader.as_ref()
+            } else {
+                watch.writer.as_ref()
+            }
         });
         matches!(watcher, Some(Watcher::Transport(own)) if own.as_any().is(transport.as_any()))
     }
@@ -326,8 +365,12 @@ impl Inst<LoopCore> {
 
     /// asyncio's error for a descriptor that a live transport uses.
     pub(crate) fn ensure_no_transport(&self, fd: RawFd, given: &Any) -> Res<()> {
-        let Some(transport) = self.owner(fd)? else { return Ok(()) };
-        let closing = transport.call_method0(&*value::text("is_closing")?)?.is_truthy()?;
+        let Some(transport) = self.owner(fd)? else {
+            return Ok(());
+        };
+        let closing = transport
+            .call_method0(&*value::text("is_closing")?)?
+            .is_truthy()?;
         if closing {
             return Ok(());
         }
@@ -351,27 +394,41 @@ pub(crate) fn descriptor(object: &Any) -> Res<RawFd> {
     let number = if object.is_int() {
         object.to_i64()
     } else {
-        object.call_method0(&names().fileno).and_then(|number| number.to_i64())
+        object
+            .call_method0(&names().fileno)
+            .and_then(|number| number.to_i64())
     };
     let number = number.map_err(|raised| {
         raised.discard();
-        Raised::new(Kind::Value, &format!("Invalid file object: {}", object.repr_lossy()))
+        Raised::new(
+            Kind::Value,
+            &format!("Invalid file object: {}", object.repr_lossy()),
+        )
     })?;
     match RawFd::try_from(number) {
         Ok(fd) if fd >= 0 => Ok(fd),
-        _ => Err(Raised::new(Kind::Value, &format!("Invalid file descriptor: {number}"))),
+        _ => Err(Raised::new(
+            Kind::Value,
+            &format!("Invalid file descriptor: {number}"),
+        )),
     }
 }
 
 fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -> Res<Object> {
     let (&[file, callback, ref rest @ ..], true) = (args.positional, args.names.is_empty()) else {
-        return Err(Raised::type_error(&format!("{function}() takes a file, a callback and its arguments")));
+        return Err(Raised::type_error(&format!(
+            "{function}() takes a file, a callback and its arguments"
+        )));
     };
     let fd = descriptor(file)?;
     this.ensure_no_transport(fd, file)?;
     this.check_open()?;
-    let handle =
-        Handle::create(callback.own(), rest, this.as_any().own(), context::copy_current()?)?;
+    let handle = Handle::create(
+        callback.own(),
+        rest,
+        this.as_any().own(),
+        context::copy_current()?,
+    )?;
     if this.is_debug() {
         handle.capture_source()?;
     }

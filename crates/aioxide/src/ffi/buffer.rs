@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 use pyo3::ffi;
 
 use super::error::{Raised, Res};
-use super::native_type::Visit;
 use super::object::{Any, Object};
 use super::value;
+use super::visit::Visit;
 
 /// A bytes-like object's memory, held for as long as this lives.
 pub(crate) struct Buffer {
@@ -24,9 +24,7 @@ impl Buffer {
     fn get(object: &Any, flags: std::ffi::c_int) -> Res<Buffer> {
         let mut view = Box::new(ffi::Py_buffer::new());
         // SAFETY: a live object; the view is released in `drop`.
-        Raised::check(unsafe {
-            ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *view, flags)
-        })?;
+        Raised::check(unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *view, flags) })?;
         Ok(Buffer { view })
     }
 
@@ -133,9 +131,13 @@ pub(crate) fn new_bytes<E>(
     // SAFETY: NULL data makes uninitialised memory of `length` bytes (and a terminator), which
     // only `fill` sees; the size is cut to what was written before anybody else does.
     unsafe {
-        let object =
-            Object::from_new(ffi::PyBytes_FromStringAndSize(std::ptr::null(), length.cast_signed()))?;
-        let data = ffi::PyBytes_AS_STRING(object.as_ptr()).cast_mut().cast::<MaybeUninit<u8>>();
+        let object = Object::from_new(ffi::PyBytes_FromStringAndSize(
+            std::ptr::null(),
+            length.cast_signed(),
+        ))?;
+        let data = ffi::PyBytes_AS_STRING(object.as_ptr())
+            .cast_mut()
+            .cast::<MaybeUninit<u8>>();
         let written = match fill(std::slice::from_raw_parts_mut(data, length)) {
             Ok(written) => written.min(length),
             Err(error) => return Ok(Err(error)),
@@ -154,6 +156,7 @@ pub(crate) fn new_bytes<E>(
     }
 }
 
+// SAFETY: CPython exports it with this signature; PyO3 has it for its own use only.
 unsafe extern "C" {
     #[link_name = "_PyBytes_Resize"]
     fn resize_bytes(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;

@@ -51,14 +51,14 @@ impl Any {
 
     /// `self(*args, **{names: rest})`: the last `len(names)` arguments go by keyword.
     pub(crate) fn call_names(&self, args: &[&Any], names: &Any) -> Res<Object> {
-        let named = names.tuple_items().len();
-        debug_assert!(named <= args.len());
+        let by_name = names.tuple_items().len();
+        debug_assert!(by_name <= args.len());
         // SAFETY: as in `call`; `names` is a tuple of str.
         unsafe {
             Object::from_new(ffi::PyObject_Vectorcall(
                 self.as_ptr(),
                 args.as_ptr().cast(),
-                args.len() - named,
+                args.len() - by_name,
                 names.as_ptr(),
             ))
         }
@@ -80,13 +80,13 @@ impl Any {
     #[inline]
     fn call_method(&self, name: &Any, args: &[&Any], names: Option<&Any>) -> Res<Object> {
         debug_assert!(args.first().is_some_and(|first| first.is(self)));
-        let named = names.map_or(0, |names| names.tuple_items().len());
+        let by_name = names.map_or(0, |names| names.tuple_items().len());
         // SAFETY: as in `call`.
         unsafe {
             Object::from_new(ffi::PyObject_VectorcallMethod(
                 name.as_ptr(),
                 args.as_ptr().cast(),
-                args.len() - named,
+                args.len() - by_name,
                 names.map_or(std::ptr::null_mut(), Any::as_ptr),
             ))
         }
@@ -169,10 +169,18 @@ impl<'a> Args<'a> {
         unsafe {
             let positional = slice(args, count);
             if names.is_null() {
-                return Args { positional, keywords: &[], names: &[] };
+                return Args {
+                    positional,
+                    keywords: &[],
+                    names: &[],
+                };
             }
             let names = Any::from_ptr(names).tuple_items();
-            Args { positional, keywords: slice(args.add(count), names.len()), names }
+            Args {
+                positional,
+                keywords: slice(args.add(count), names.len()),
+                names,
+            }
         }
     }
 
@@ -195,9 +203,12 @@ impl<'a> Args<'a> {
             *slot = Some(*value);
         }
         for (name, value) in self.names.iter().zip(self.keywords) {
-            let Some(index) = signature.parameters.iter().position(|known| name.is_text(known))
+            let Some(index) = signature
+                .parameters
+                .iter()
+                .position(|known| name.is_text(known))
             else {
-                return Err(self.unexpected(signature.function, name));
+                return Err(Self::unexpected(signature.function, name));
             };
             if bound[index].is_some() {
                 return Err(Raised::type_error(&format!(
@@ -222,7 +233,7 @@ impl<'a> Args<'a> {
     }
 
     #[cold]
-    pub(crate) fn unexpected(&self, function: &str, name: &Any) -> Raised {
+    pub(crate) fn unexpected(function: &str, name: &Any) -> Raised {
         Raised::type_error(&format!(
             "{function}() got an unexpected keyword argument '{}'",
             name.text_lossy()
@@ -253,11 +264,19 @@ pub(super) unsafe fn with_tuple_and_dict<R>(
     // SAFETY: see above.
     let positional = unsafe { Any::from_ptr(args) }.tuple_items();
     if kwargs.is_null() {
-        return body(Args { positional, keywords: &[], names: &[] });
+        return body(Args {
+            positional,
+            keywords: &[],
+            names: &[],
+        });
     }
     // SAFETY: see above. The items are owned for the duration of the call.
     let items = unsafe { Any::from_ptr(kwargs) }.dict_items();
     let names: Vec<&Any> = items.iter().map(|(name, _)| &**name).collect();
     let keywords: Vec<&Any> = items.iter().map(|(_, value)| &**value).collect();
-    body(Args { positional, keywords: &keywords, names: &names })
+    body(Args {
+        positional,
+        keywords: &keywords,
+        names: &names,
+    })
 }

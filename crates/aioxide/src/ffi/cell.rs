@@ -6,8 +6,10 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 
-use super::native_type::{Native, Own, Visit};
+use super::instance::Own;
+use super::native_type::Native;
 use super::object::{Any, Object};
+use super::visit::Visit;
 
 /// An optional reference to any object.
 #[derive(Default)]
@@ -15,7 +17,11 @@ pub(crate) struct Slot(UnsafeCell<Option<Object>>);
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_some() { "Slot(set)" } else { "Slot(empty)" })
+        f.write_str(if self.is_some() {
+            "Slot(set)"
+        } else {
+            "Slot(empty)"
+        })
     }
 }
 
@@ -104,7 +110,11 @@ impl<T: Native> Default for SlotOf<T> {
 
 impl<T: Native> fmt::Debug for SlotOf<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_some() { "SlotOf(set)" } else { "SlotOf(empty)" })
+        f.write_str(if self.is_some() {
+            "SlotOf(set)"
+        } else {
+            "SlotOf(empty)"
+        })
     }
 }
 

@@ -15,8 +15,11 @@ pub(super) fn get_raised_exception() -> Object {
     // SAFETY: the three pointers are new references or NULL; normalising makes `value` an
     // instance.
     unsafe {
-        let (mut class, mut value, mut traceback) =
-            (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut class, mut value, mut traceback) = (
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        );
         ffi::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback);
         ffi::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback);
         if !traceback.is_null() {
@@ -89,6 +92,7 @@ pub(crate) fn is_finalizing() -> bool {
     }
 }
 
+// SAFETY: exported by 3.11 and 3.12 with this signature.
 #[cfg(not(Py_3_13))]
 unsafe extern "C" {
     fn _Py_IsFinalizing() -> std::ffi::c_int;

@@ -18,7 +18,6 @@ pub(crate) type Res<T> = Result<T, Raised>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Attribute,
-    Index,
     Os,
     Runtime,
     System,
@@ -32,7 +31,6 @@ impl Kind {
         unsafe {
             match self {
                 Kind::Attribute => ffi::PyExc_AttributeError,
-                Kind::Index => ffi::PyExc_IndexError,
                 Kind::Os => ffi::PyExc_OSError,
                 Kind::Runtime => ffi::PyExc_RuntimeError,
                 Kind::System => ffi::PyExc_SystemError,
@@ -52,6 +50,10 @@ fn c_text(text: &str) -> CString {
     CString::new(text.replace('\0', "\\0")).unwrap_or_default()
 }
 
+#[allow(
+    clippy::unused_self,
+    reason = "the value is the proof that an exception is set"
+)]
 impl Raised {
     /// States that CPython has just set an exception.
     #[inline(always)]
@@ -67,12 +69,20 @@ impl Raised {
     /// A C function's status: negative means "exception set".
     #[inline(always)]
     pub(super) fn check(status: i32) -> Res<()> {
-        if status < 0 { Err(Raised::set()) } else { Ok(()) }
+        if status < 0 {
+            Err(Raised::set())
+        } else {
+            Ok(())
+        }
     }
 
     #[inline(always)]
     pub(super) fn check_bool(status: i32) -> Res<bool> {
-        if status < 0 { Err(Raised::set()) } else { Ok(status != 0) }
+        if status < 0 {
+            Err(Raised::set())
+        } else {
+            Ok(status != 0)
+        }
     }
 
     /// Raises `kind(message)`.
@@ -188,11 +198,6 @@ pub(crate) fn stop_iteration_class() -> &'static Any {
     unsafe { Any::from_ptr(ffi::PyExc_StopIteration) }
 }
 
-pub(crate) fn generator_exit_class() -> &'static Any {
-    // SAFETY: lives for ever.
-    unsafe { Any::from_ptr(ffi::PyExc_GeneratorExit) }
-}
-
 /// Runs Python's signal handlers if a signal came; their exception is ours.
 pub(crate) fn check_signals() -> Res<()> {
     // SAFETY: the GIL is held.
@@ -223,7 +228,10 @@ pub(crate) fn resource_warning(source: &Any, message: &str) -> Res<()> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WarningKind {
     Deprecation,
-    #[allow(dead_code, reason = "asyncio's other warning class, for the transports")]
+    #[allow(
+        dead_code,
+        reason = "asyncio's other warning class, for the transports"
+    )]
     Runtime,
 }
 
@@ -243,7 +251,7 @@ pub(super) fn guard<R>(failure: R, body: impl FnOnce() -> Res<R>) -> R {
         Ok(Ok(value)) => value,
         Ok(Err(Raised(()))) => failure,
         Err(payload) => {
-            Raised::new(Kind::System, &panic_text(&*payload)).0;
+            let _ = Raised::new(Kind::System, &panic_text(&*payload));
             failure
         }
     }
@@ -257,6 +265,7 @@ pub(super) fn guard_void(body: impl FnOnce()) {
     }
 }
 
+// SAFETY: the C library's `errno`, under the name that glibc and musl give its address.
 unsafe extern "C" {
     #[link_name = "__errno_location"]
     fn errno_location() -> *mut i32;

@@ -32,7 +32,9 @@ pub(crate) fn join<M: LaidOutAs<A>, A: Native>(
     ancestor: &'static Class<A>,
 ) -> Res<()> {
     if member.offset() != ancestor.offset() {
-        return Err(Raised::runtime("aioxide: Task and Future are not laid out alike"));
+        return Err(Raised::runtime(
+            "aioxide: Task and Future are not laid out alike",
+        ));
     }
     // SAFETY: two finished types that no other code has seen yet, so nobody holds the old order;
     // the tuple is a fresh one whose reference the type takes over.

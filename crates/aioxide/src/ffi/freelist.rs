@@ -16,7 +16,10 @@ unsafe impl Sync for FreeList {}
 
 impl FreeList {
     pub(super) const fn new(most: usize) -> Self {
-        FreeList { items: UnsafeCell::new(Vec::new()), most }
+        FreeList {
+            items: UnsafeCell::new(Vec::new()),
+            most,
+        }
     }
 
     #[inline(always)]

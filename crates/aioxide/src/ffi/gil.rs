@@ -24,6 +24,7 @@ pub(crate) fn thread_ident() -> u64 {
     unsafe { PyThread_get_thread_ident() }
 }
 
+// SAFETY: part of CPython's stable ABI, with this signature.
 unsafe extern "C" {
     fn PyThread_get_thread_ident() -> std::ffi::c_ulong;
 }

@@ -9,23 +9,17 @@ use std::ptr;
 
 use pyo3::ffi;
 
-use super::call::{Args, with_tuple_and_dict};
-use super::error::{Raised, Res, guard};
-use super::native_type::{Inst, Native};
+use super::call::Args;
+use super::error::{Raised, Res};
+use super::instance::Inst;
+use super::native_type::Native;
 use super::object::{Any, Object};
-use super::send::{Answer, finish_await, finish_iteration};
+use super::send::Answer;
+use super::trampoline::{
+    am_send, await_next, call, free_function, generic_alias, getter, identity, init, iternext,
+    method, method0, method1, setter, unary,
+};
 use super::value;
-
-/// Brings a function item back from its type.
-///
-/// # Safety
-/// A value of `F` was given to the builder (so it is inhabited), and `F` is zero-sized.
-#[inline(always)]
-unsafe fn item<F: Copy + 'static>() -> F {
-    const { assert!(size_of::<F>() == 0, "methods are function items, not closures with data") };
-    // SAFETY: a zero-sized, inhabited, Copy type has one value, which needs no bytes.
-    unsafe { ptr::NonNull::<F>::dangling().as_ptr().read() }
-}
 
 /// Collects what a class offers to Python.
 pub(crate) struct TypeBuilder<T> {
@@ -40,7 +34,9 @@ pub(crate) struct TypeBuilder<T> {
 
 impl<T> std::fmt::Debug for TypeBuilder<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TypeBuilder").field("methods", &self.methods.len()).finish_non_exhaustive()
+        f.debug_struct("TypeBuilder")
+            .field("methods", &self.methods.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -58,7 +54,10 @@ impl<T: Native> TypeBuilder<T> {
     }
 
     pub(super) fn slot(&mut self, slot: c_int, function: *mut c_void) {
-        self.slots.push(ffi::PyType_Slot { slot, pfunc: function });
+        self.slots.push(ffi::PyType_Slot {
+            slot,
+            pfunc: function,
+        });
     }
 
     /// Leaks the tables, which must live as long as the class.
@@ -68,13 +67,25 @@ impl<T: Native> TypeBuilder<T> {
         if !self.members.is_empty() {
             self.members.push(ffi::PyMemberDef::default());
             let members = Box::leak(self.members.into_boxed_slice()).as_mut_ptr();
-            self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_members, pfunc: members.cast() });
+            self.slots.push(ffi::PyType_Slot {
+                slot: ffi::Py_tp_members,
+                pfunc: members.cast(),
+            });
         }
         self.getset.push(ffi::PyGetSetDef::default());
         let getset = Box::leak(self.getset.into_boxed_slice()).as_mut_ptr();
-        self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: methods.cast() });
-        self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: getset.cast() });
-        self.slots.push(ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() });
+        self.slots.push(ffi::PyType_Slot {
+            slot: ffi::Py_tp_methods,
+            pfunc: methods.cast(),
+        });
+        self.slots.push(ffi::PyType_Slot {
+            slot: ffi::Py_tp_getset,
+            pfunc: getset.cast(),
+        });
+        self.slots.push(ffi::PyType_Slot {
+            slot: 0,
+            pfunc: ptr::null_mut(),
+        });
         Box::leak(self.slots.into_boxed_slice()).as_mut_ptr()
     }
 
@@ -96,7 +107,10 @@ impl<T: Native> TypeBuilder<T> {
 
     /// Tells CPython where the instance dict and the list of weak references lie.
     pub(super) fn instance_dict(&mut self, dict: usize, weak_list: usize) {
-        for (name, offset) in [(c"__dictoffset__", dict), (c"__weaklistoffset__", weak_list)] {
+        for (name, offset) in [
+            (c"__dictoffset__", dict),
+            (c"__weaklistoffset__", weak_list),
+        ] {
             self.members.push(ffi::PyMemberDef {
                 name: name.as_ptr(),
                 type_code: ffi::Py_T_PYSSIZET,
@@ -121,7 +135,9 @@ impl<T: Native> TypeBuilder<T> {
     {
         self.add(
             name,
-            ffi::PyMethodDefPointer { PyCFunction: method0::<T, F> },
+            ffi::PyMethodDefPointer {
+                PyCFunction: method0::<T, F>,
+            },
             ffi::METH_NOARGS,
             doc,
         )
@@ -134,7 +150,9 @@ impl<T: Native> TypeBuilder<T> {
     {
         self.add(
             name,
-            ffi::PyMethodDefPointer { PyCFunction: method0::<T, F> },
+            ffi::PyMethodDefPointer {
+                PyCFunction: method0::<T, F>,
+            },
             ffi::METH_NOARGS | ffi::METH_COEXIST,
             doc,
         )
@@ -145,7 +163,14 @@ impl<T: Native> TypeBuilder<T> {
     where
         F: Fn(&Inst<T>, &Any) -> Res<Object> + Copy + 'static,
     {
-        self.add(name, ffi::PyMethodDefPointer { PyCFunction: method1::<T, F> }, ffi::METH_O, doc)
+        self.add(
+            name,
+            ffi::PyMethodDefPointer {
+                PyCFunction: method1::<T, F>,
+            },
+            ffi::METH_O,
+            doc,
+        )
     }
 
     /// `def name(self, *args, **kwargs)`.
@@ -155,7 +180,9 @@ impl<T: Native> TypeBuilder<T> {
     {
         self.add(
             name,
-            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method::<T, F> },
+            ffi::PyMethodDefPointer {
+                PyCFunctionFastWithKeywords: method::<T, F>,
+            },
             ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
             doc,
         )
@@ -165,7 +192,9 @@ impl<T: Native> TypeBuilder<T> {
     pub(crate) fn generic(self) -> Self {
         self.add(
             c"__class_getitem__",
-            ffi::PyMethodDefPointer { PyCFunction: generic_alias },
+            ffi::PyMethodDefPointer {
+                PyCFunction: generic_alias,
+            },
             ffi::METH_O | ffi::METH_CLASS,
             c"__class_getitem__($cls, item, /)\n--\n\nA generic alias of the class.",
         )
@@ -237,24 +266,6 @@ impl<T: Native> TypeBuilder<T> {
         self
     }
 
-    /// `__hash__`.
-    pub(crate) fn hash<F>(mut self, _f: F) -> Self
-    where
-        F: Fn(&Inst<T>) -> Res<isize> + Copy + 'static,
-    {
-        self.slot(ffi::Py_tp_hash, hash::<T, F> as *mut c_void);
-        self
-    }
-
-    /// `<`, `==` and the others; the operation is one of `Py_LT` ... `Py_GE`.
-    pub(crate) fn compare<F>(mut self, _f: F) -> Self
-    where
-        F: Fn(&Inst<T>, &Any, Compare) -> Res<Object> + Copy + 'static,
-    {
-        self.slot(ffi::Py_tp_richcompare, compare::<T, F> as *mut c_void);
-        self
-    }
-
     /// `__call__`.
     pub(crate) fn call<F>(mut self, _f: F) -> Self
     where
@@ -265,7 +276,7 @@ impl<T: Native> TypeBuilder<T> {
     }
 
     /// `__iter__`.
-    pub(crate) fn iter<F>(mut self, _f: F) -> Self
+    pub(crate) fn dunder_iter<F>(mut self, _f: F) -> Self
     where
         F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
     {
@@ -274,7 +285,7 @@ impl<T: Native> TypeBuilder<T> {
     }
 
     /// `iter(x)` and `await x` give the object itself.
-    pub(crate) fn is_own_iterator(mut self) -> Self {
+    pub(crate) fn iterates_itself(mut self) -> Self {
         self.slot(ffi::Py_tp_iter, identity as *mut c_void);
         self.slot(ffi::Py_am_await, identity as *mut c_void);
         self
@@ -307,238 +318,6 @@ impl<T: Native> TypeBuilder<T> {
     }
 }
 
-/// The operation of a rich comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compare {
-    Lt,
-    Le,
-    Eq,
-    Ne,
-    Gt,
-    Ge,
-}
-
-unsafe extern "C" fn method0<T: Native, F>(
-    this: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: CPython checks the class of `this` before it calls a method; `item` by `method0`
-        // of the builder.
-        unsafe { item::<F>()(Inst::from_ptr(this)).map(Object::into_ptr) }
-    })
-}
-
-unsafe extern "C" fn method1<T: Native, F>(
-    this: *mut ffi::PyObject,
-    arg: *mut ffi::PyObject,
-) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>, &Any) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: as in `method0`; the argument is alive during the call.
-        unsafe { item::<F>()(Inst::from_ptr(this), Any::from_ptr(arg)).map(Object::into_ptr) }
-    })
-}
-
-unsafe extern "C" fn method<T: Native, F>(
-    this: *mut ffi::PyObject,
-    args: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>, Args<'_>) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: as in `method0`; METH_FASTCALL | METH_KEYWORDS passes a vectorcall array.
-        unsafe {
-            let args = Args::from_vectorcall(args, count.cast_unsigned(), names);
-            item::<F>()(Inst::from_ptr(this), args).map(Object::into_ptr)
-        }
-    })
-}
-
-unsafe extern "C" fn getter<T: Native, F>(
-    this: *mut ffi::PyObject,
-    _: *mut c_void,
-) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: as in `method0`.
-        unsafe { item::<F>()(Inst::from_ptr(this)).map(Object::into_ptr) }
-    })
-}
-
-unsafe extern "C" fn setter<T: Native, F>(
-    this: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-    _: *mut c_void,
-) -> c_int
-where
-    F: Fn(&Inst<T>, Option<&Any>) -> Res<()> + Copy + 'static,
-{
-    guard(-1, || {
-        // SAFETY: as in `method0`; a NULL value means `del`.
-        unsafe {
-            let value = if value.is_null() { None } else { Some(Any::from_ptr(value)) };
-            item::<F>()(Inst::from_ptr(this), value).map(|()| 0)
-        }
-    })
-}
-
-unsafe extern "C" fn unary<T: Native, F>(this: *mut ffi::PyObject) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: as in `method0`.
-        unsafe { item::<F>()(Inst::from_ptr(this)).map(Object::into_ptr) }
-    })
-}
-
-unsafe extern "C" fn hash<T: Native, F>(this: *mut ffi::PyObject) -> ffi::Py_hash_t
-where
-    F: Fn(&Inst<T>) -> Res<isize> + Copy + 'static,
-{
-    guard(-1, || {
-        // SAFETY: as in `method0`.
-        unsafe { item::<F>()(Inst::from_ptr(this)) }
-    })
-}
-
-unsafe extern "C" fn compare<T: Native, F>(
-    this: *mut ffi::PyObject,
-    other: *mut ffi::PyObject,
-    operation: c_int,
-) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>, &Any, Compare) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        let operation = match operation {
-            ffi::Py_LT => Compare::Lt,
-            ffi::Py_LE => Compare::Le,
-            ffi::Py_EQ => Compare::Eq,
-            ffi::Py_NE => Compare::Ne,
-            ffi::Py_GT => Compare::Gt,
-            _ => Compare::Ge,
-        };
-        // SAFETY: as in `method1`.
-        unsafe {
-            item::<F>()(Inst::from_ptr(this), Any::from_ptr(other), operation)
-                .map(Object::into_ptr)
-        }
-    })
-}
-
-unsafe extern "C" fn call<T: Native, F>(
-    this: *mut ffi::PyObject,
-    args: *mut ffi::PyObject,
-    kwargs: *mut ffi::PyObject,
-) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>, Args<'_>) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: tp_call gets a tuple and a dict or NULL.
-        unsafe {
-            with_tuple_and_dict(args, kwargs, |args| item::<F>()(Inst::from_ptr(this), args))
-                .map(Object::into_ptr)
-        }
-    })
-}
-
-unsafe extern "C" fn init<T: Native, F>(
-    this: *mut ffi::PyObject,
-    args: *mut ffi::PyObject,
-    kwargs: *mut ffi::PyObject,
-) -> c_int
-where
-    F: Fn(&Inst<T>, Args<'_>) -> Res<()> + Copy + 'static,
-{
-    guard(-1, || {
-        // SAFETY: tp_init gets a tuple and a dict or NULL.
-        unsafe {
-            with_tuple_and_dict(args, kwargs, |args| item::<F>()(Inst::from_ptr(this), args))
-                .map(|()| 0)
-        }
-    })
-}
-
-unsafe extern "C" fn identity(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: a live object.
-    unsafe { Any::from_ptr(this).own().into_ptr() }
-}
-
-unsafe extern "C" fn iternext<T: Native, F>(this: *mut ffi::PyObject) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>) -> Res<Answer> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: as in `method0`.
-        let answer = unsafe { item::<F>()(Inst::from_ptr(this)) }?;
-        Ok(match answer {
-            Answer::Yield(object) => object.into_ptr(),
-            Answer::Return(object) => finish_iteration(object),
-        })
-    })
-}
-
-unsafe extern "C" fn await_next<T: Native, F>(this: *mut ffi::PyObject) -> *mut ffi::PyObject
-where
-    F: Fn(&Inst<T>) -> Res<Answer> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: as in `method0`.
-        let answer = unsafe { item::<F>()(Inst::from_ptr(this)) }?;
-        Ok(match answer {
-            Answer::Yield(object) => object.into_ptr(),
-            Answer::Return(object) => finish_await(object),
-        })
-    })
-}
-
-unsafe extern "C" fn am_send<T: Native, F>(
-    this: *mut ffi::PyObject,
-    _value: *mut ffi::PyObject,
-    result: *mut *mut ffi::PyObject,
-) -> ffi::PySendResult
-where
-    F: Fn(&Inst<T>) -> Res<Answer> + Copy + 'static,
-{
-    // SAFETY: as in `method0`; `result` is where CPython wants the object, NULL on error.
-    unsafe {
-        *result = ptr::null_mut();
-        guard(ffi::PySendResult::PYGEN_ERROR, || {
-            Ok(match item::<F>()(Inst::from_ptr(this))? {
-                Answer::Yield(object) => {
-                    *result = object.into_ptr();
-                    ffi::PySendResult::PYGEN_NEXT
-                }
-                Answer::Return(object) => {
-                    *result = object.into_ptr();
-                    ffi::PySendResult::PYGEN_RETURN
-                }
-            })
-        })
-    }
-}
-
-unsafe extern "C" fn generic_alias(
-    class: *mut ffi::PyObject,
-    item: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: a class method with one argument; a new reference or NULL.
-    unsafe { ffi::Py_GenericAlias(class, item) }
-}
-
 /// A module-level function `name(*args, **kwargs)`.
 pub(crate) fn function<F>(name: &'static CStr, _f: F, doc: &'static CStr) -> Res<Object>
 where
@@ -546,30 +325,20 @@ where
 {
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: free_function::<F> },
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: free_function::<F>,
+        },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: doc.as_ptr(),
     }));
     // SAFETY: the definition is leaked, so it outlives the function object.
-    unsafe { Object::from_new(ffi::PyCFunction_NewEx(definition, ptr::null_mut(), ptr::null_mut())) }
-}
-
-unsafe extern "C" fn free_function<F>(
-    _module: *mut ffi::PyObject,
-    args: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject
-where
-    F: Fn(Args<'_>) -> Res<Object> + Copy + 'static,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: as in `method`.
-        unsafe {
-            item::<F>()(Args::from_vectorcall(args, count.cast_unsigned(), names))
-                .map(Object::into_ptr)
-        }
-    })
+    unsafe {
+        Object::from_new(ffi::PyCFunction_NewEx(
+            definition,
+            ptr::null_mut(),
+            ptr::null_mut(),
+        ))
+    }
 }
 
 /// A bound built-in method: `name`, called with one argument, on `this`.
@@ -590,7 +359,9 @@ where
         Box::leak(Box::new(BoundMethod {
             definition: std::cell::UnsafeCell::new(ffi::PyMethodDef {
                 ml_name: name.as_ptr(),
-                ml_meth: ffi::PyMethodDefPointer { PyCFunction: method1::<T, F> },
+                ml_meth: ffi::PyMethodDefPointer {
+                    PyCFunction: method1::<T, F>,
+                },
                 ml_flags: ffi::METH_O,
                 ml_doc: ptr::null(),
             }),
@@ -611,7 +382,7 @@ where
 }
 
 /// The value of a setter that must not be deleted.
-pub(crate) fn no_delete<'a>(value: Option<&'a Any>) -> Res<&'a Any> {
+pub(crate) fn no_delete(value: Option<&Any>) -> Res<&Any> {
     value.ok_or_else(|| Raised::new(super::error::Kind::Attribute, "cannot delete attribute"))
 }
 

@@ -19,14 +19,15 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Deref;
 
 use pyo3::ffi;
 
 use super::error::{Raised, Res, guard, guard_void};
 use super::freelist::FreeList;
+use super::instance::{Inst, Own};
 use super::method::TypeBuilder;
 use super::object::{Any, Object};
+use super::visit::Visit;
 
 /// The state of a native type. Every field is a cell: methods get `&self`.
 pub(crate) trait Native: Sized + 'static {
@@ -124,7 +125,9 @@ impl<T: Native> Class<T> {
     #[cold]
     fn free_some(&self, count: usize) {
         for _ in 0..count {
-            let Some(object) = self.free.pop() else { return };
+            let Some(object) = self.free.pop() else {
+                return;
+            };
             // SAFETY: a dead, untracked object of this type, whose count of the type was given
             // back when it died.
             unsafe { ffi::PyObject_GC_Del(object.cast()) }
@@ -200,13 +203,22 @@ impl<T: Native> Class<T> {
         self.reserved.set(size.cast_unsigned());
     }
 
+    /// Where the state lies in an instance, in bytes.
+    #[inline(always)]
     pub(super) fn offset(&self) -> usize {
         self.offset.get()
     }
 
+    /// Whether the type is this class, or the derived one that is met most.
+    #[inline(always)]
+    pub(super) fn is_known(&self, ptype: *mut ffi::PyTypeObject) -> bool {
+        std::ptr::eq(ptype, self.ptype.get()) || std::ptr::eq(ptype, self.known.get())
+    }
+
     /// The subclass check, in full. The first derived class that is met is remembered, since
     /// there is seldom a second.
-    fn learn_subtype(&self, ptype: *mut ffi::PyTypeObject) -> bool {
+    #[cold]
+    pub(super) fn learn_subtype(&self, ptype: *mut ffi::PyTypeObject) -> bool {
         // SAFETY: both are live types; the one that is remembered is kept alive for ever.
         unsafe {
             if ffi::PyType_IsSubtype(ptype, self.ptype.get()) == 0 {
@@ -241,8 +253,12 @@ impl<T: Native> Class<T> {
         let slots_end = header + T::OVERLAY * size_of::<usize>();
         // The base's slots are exactly what the state's references cover, nothing lies between.
         let overlaid = T::OVERLAY > 0 && base_size == slots_end && weaklist <= 0;
-        let offset = if overlaid { header } else { base_size.max(self.reserved.get()) }
-            .next_multiple_of(align_of::<T>());
+        let offset = if overlaid {
+            header
+        } else {
+            base_size.max(self.reserved.get())
+        }
+        .next_multiple_of(align_of::<T>());
         self.offset.set(offset);
         if is_c {
             self.base_traverse.set(base_traverse);
@@ -311,7 +327,9 @@ impl<T: Native> Class<T> {
             return None;
         }
         // SAFETY: `build` has made room for a pointer there, which is NULL or a dict.
-        self.dict_offset.get().map(|offset| unsafe { object.byte_add(offset).cast() })
+        self.dict_offset
+            .get()
+            .map(|offset| unsafe { object.byte_add(offset).cast() })
     }
 
     /// Drops the instance dict, if there is one.
@@ -344,185 +362,19 @@ unsafe fn is_c_type(ptype: *mut ffi::PyTypeObject) -> bool {
     // compare with one that surely was.
     // SAFETY: reads the fields of two live types.
     unsafe {
-        let Some(python_made) = super::module::python_made_type() else { return false };
+        let Some(python_made) = super::module::python_made_type() else {
+            return false;
+        };
         let python_made = python_made.as_ptr().cast::<ffi::PyTypeObject>();
         (*ptype).tp_dealloc.map(|f| f as usize) != (*python_made).tp_dealloc.map(|f| f as usize)
             && (*ptype).tp_traverse.is_some()
     }
 }
 
-/// An instance of the native type `T` or of a class derived from it.
-#[repr(transparent)]
-pub(crate) struct Inst<T> {
-    object: Any,
-    state: PhantomData<T>,
-}
-
-impl<T: Native> fmt::Debug for Inst<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{} at {:p}>", T::NAME.to_string_lossy(), self.object.as_ptr())
-    }
-}
-
-impl<T: Native> Inst<T> {
-    /// # Safety
-    /// `ptr` is a live instance of `T`'s class for `'a`.
-    #[inline(always)]
-    pub(super) unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Inst<T> {
-        // SAFETY: transparent over `Any`.
-        unsafe { &*ptr.cast::<Inst<T>>() }
-    }
-
-    #[inline(always)]
-    pub(crate) fn as_any(&self) -> &Any {
-        &self.object
-    }
-
-    #[inline(always)]
-    pub(crate) fn own(&self) -> Own<T> {
-        // SAFETY: the same object, with a reference of its own.
-        unsafe { Own::from_object(self.object.own()) }
-    }
-
-    /// Whether the class is exactly `T`'s, not one derived from it.
-    #[inline(always)]
-    pub(crate) fn is_exact(&self) -> bool {
-        self.object.type_is(T::class().as_any())
-    }
-
-    /// Makes the object known to the garbage collector, if it is not yet.
-    pub(crate) fn track(&self) {
-        // SAFETY: a live object of a collected type with its state in place.
-        unsafe {
-            if ffi::PyObject_GC_IsTracked(self.object.as_ptr()) == 0 {
-                ffi::PyObject_GC_Track(self.object.as_ptr().cast());
-            }
-        }
-    }
-}
-
-impl<T: Native> Deref for Inst<T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: the state lies at the class's offset from `tp_new`/`create` to `tp_dealloc`.
-        unsafe { &*self.object.as_ptr().byte_add(T::class().offset.get()).cast::<T>() }
-    }
-}
-
-/// One counted reference to a native object.
-#[repr(transparent)]
-pub(crate) struct Own<T: Native> {
-    object: Object,
-    state: PhantomData<T>,
-}
-
-impl<T: Native> Own<T> {
-    /// # Safety
-    /// `object` is an instance of `T`'s class.
-    #[inline(always)]
-    pub(super) unsafe fn from_object(object: Object) -> Own<T> {
-        Own { object, state: PhantomData }
-    }
-
-    #[inline(always)]
-    pub(crate) fn into_object(self) -> Object {
-        self.object
-    }
-}
-
-impl<T: Native> fmt::Debug for Own<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
-    }
-}
-
-impl<T: Native> Clone for Own<T> {
-    #[inline(always)]
-    fn clone(&self) -> Self {
-        Own { object: self.object.clone(), state: PhantomData }
-    }
-}
-
-impl<T: Native> Deref for Own<T> {
-    type Target = Inst<T>;
-
-    #[inline(always)]
-    fn deref(&self) -> &Inst<T> {
-        // SAFETY: an instance of `T` by construction, alive as long as we own it.
-        unsafe { Inst::from_ptr(self.object.as_ptr()) }
-    }
-}
-
-impl Any {
-    /// The object as an exact `T`; `None` for derived classes, which may override things.
-    #[inline(always)]
-    pub(crate) fn as_exact<T: Native>(&self) -> Option<&Inst<T>> {
-        if self.type_is(T::class().as_any()) {
-            // SAFETY: the class was just checked.
-            Some(unsafe { Inst::from_ptr(self.as_ptr()) })
-        } else {
-            None
-        }
-    }
-
-    /// The object as a `T` or a class derived from it.
-    #[inline(always)]
-    pub(crate) fn downcast<T: Native>(&self) -> Option<&Inst<T>> {
-        let class = T::class();
-        // SAFETY: reading ob_type of a live object.
-        let ptype = unsafe { ffi::Py_TYPE(self.as_ptr()) };
-        if std::ptr::eq(ptype, class.ptype.get())
-            || std::ptr::eq(ptype, class.known.get())
-            || class.learn_subtype(ptype)
-        {
-            // SAFETY: the class was just checked.
-            Some(unsafe { Inst::from_ptr(self.as_ptr()) })
-        } else {
-            None
-        }
-    }
-}
-
-/// The garbage collector's visitor.
-pub(crate) struct Visit {
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-    result: c_int,
-}
-
-impl fmt::Debug for Visit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Visit").field("result", &self.result).finish_non_exhaustive()
-    }
-}
-
-impl Visit {
-    /// Shows one reference that the object being traversed owns.
-    pub(crate) fn object(&mut self, object: &Any) {
-        if self.result == 0 {
-            // SAFETY: a live object and the collector's own function and argument.
-            self.result = unsafe { (self.visit)(object.as_ptr(), self.arg) };
-        }
-    }
-
-    pub(crate) fn native<T: Native>(&mut self, object: &Own<T>) {
-        self.object(object.as_any());
-    }
-
-    /// Shows what an untracked object holds, as if it were ours: right where we hold the only
-    /// reference to it.
-    pub(crate) fn through<T: Native>(&mut self, object: &Own<T>) {
-        if object.as_any().refcount() == 1 && object.is_exact() && !T::TRACKED {
-            let state: &T = object;
-            state.traverse(self);
-        } else {
-            self.object(object.as_any());
-        }
-    }
-}
-
+/// Makes an instance: `tp_new`.
+///
+/// # Safety
+/// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn new<T: Native>(
     ptype: *mut ffi::PyTypeObject,
     _args: *mut ffi::PyObject,
@@ -549,6 +401,10 @@ unsafe extern "C" fn new<T: Native>(
     })
 }
 
+/// `tp_dealloc`.
+///
+/// # Safety
+/// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
     let class = T::class();
     // SAFETY: CPython calls this once, with the count at zero and the state in place.
@@ -580,8 +436,7 @@ unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
         class.live.set(class.live.get() - 1);
         guard_void(|| drop(state));
         let ptype = ffi::Py_TYPE(object);
-        let kept =
-            exact && ffi::PyObject_GC_IsFinalized(object) == 0 && class.free.push(object);
+        let kept = exact && ffi::PyObject_GC_IsFinalized(object) == 0 && class.free.push(object);
         if !kept {
             match (*ptype).tp_free {
                 Some(free) => free(object.cast()),
@@ -592,6 +447,10 @@ unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
     }
 }
 
+/// `tp_traverse`.
+///
+/// # Safety
+/// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn traverse<T: Native>(
     object: *mut ffi::PyObject,
     visit: ffi::visitproc,
@@ -614,17 +473,21 @@ unsafe extern "C" fn traverse<T: Native>(
         if result != 0 {
             return result;
         }
-        let mut visit = Visit { visit, arg, result: 0 };
+        let mut visit = Visit::new(visit, arg);
         if let Some(place) = class.dict_place(object)
             && !(*place).is_null()
         {
             visit.object(Any::from_ptr(*place));
         }
         Inst::<T>::from_ptr(object).traverse(&mut visit);
-        visit.result
+        visit.result()
     }
 }
 
+/// `tp_clear`.
+///
+/// # Safety
+/// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn clear<T: Native>(object: *mut ffi::PyObject) -> c_int {
     // SAFETY: the collector calls with a live object.
     unsafe {
@@ -638,6 +501,10 @@ unsafe extern "C" fn clear<T: Native>(object: *mut ffi::PyObject) -> c_int {
     0
 }
 
+/// `tp_finalize`.
+///
+/// # Safety
+/// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn finalize<T: Native>(object: *mut ffi::PyObject) {
     // SAFETY: CPython calls with a live object. A finalizer must leave the thread's exception
     // as it found it.
@@ -646,8 +513,7 @@ unsafe extern "C" fn finalize<T: Native>(object: *mut ffi::PyObject) {
         if !inst.wants_finalize() {
             return;
         }
-        let pending =
-            (!ffi::PyErr_Occurred().is_null()).then(super::compat::get_raised_exception);
+        let pending = (!ffi::PyErr_Occurred().is_null()).then(super::compat::get_raised_exception);
         guard_void(|| T::finalize(inst));
         if let Some(pending) = pending {
             super::compat::set_raised_exception(pending);

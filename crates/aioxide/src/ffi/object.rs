@@ -218,11 +218,6 @@ impl Any {
         }
     }
 
-    pub(crate) fn is_callable(&self) -> bool {
-        // SAFETY: a live object.
-        unsafe { ffi::PyCallable_Check(self.as_ptr()) != 0 }
-    }
-
     pub(crate) fn refcount(&self) -> isize {
         // SAFETY: a live object.
         unsafe { ffi::Py_REFCNT(self.as_ptr()) }

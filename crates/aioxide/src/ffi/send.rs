@@ -61,7 +61,7 @@ pub(crate) enum Answer {
 /// Ends `tp_iternext` with a value: NULL without an exception for `None`, which CPython takes as
 /// "returned None", and `StopIteration(value)` otherwise.
 #[inline]
-pub(super) fn finish_iteration(value: Object) -> *mut ffi::PyObject {
+pub(super) fn finish_iteration(value: &Any) -> *mut ffi::PyObject {
     if !value.is_none() {
         set_stop_iteration(value);
     }
@@ -74,14 +74,14 @@ pub(super) fn finish_await(value: Object) -> *mut ffi::PyObject {
     if !value.is_none()
         && let Err(value) = super::stop_iteration::raise(value)
     {
-        set_stop_iteration(value);
+        set_stop_iteration(&value);
     }
     std::ptr::null_mut()
 }
 
 /// Sets `StopIteration(value)`, made as an instance at once when the value is a tuple or an
 /// exception, which CPython's lazy form would unpack.
-pub(super) fn set_stop_iteration(value: Object) {
+pub(super) fn set_stop_iteration(value: &Any) {
     // SAFETY: PyErr_SetObject takes its own references; the call gets one live argument.
     unsafe {
         if ffi::PyTuple_Check(value.as_ptr()) == 0
@@ -99,7 +99,7 @@ pub(super) fn set_stop_iteration(value: Object) {
 }
 
 /// Raises `StopIteration(value)`.
-pub(crate) fn stop_iteration(value: Object) -> Raised {
+pub(crate) fn stop_iteration(value: &Any) -> Raised {
     set_stop_iteration(value);
     Raised::set()
 }
@@ -108,7 +108,9 @@ pub(crate) fn stop_iteration(value: Object) -> Raised {
 /// `throw(type, value, traceback)`.
 pub(crate) fn thrown_exception(args: &Args<'_>) -> Res<Object> {
     let (&[class, ..], true) = (args.positional, args.names.is_empty()) else {
-        return Err(Raised::type_error("throw expected at least 1 argument, got 0"));
+        return Err(Raised::type_error(
+            "throw expected at least 1 argument, got 0",
+        ));
     };
     if args.positional.len() > 3 {
         return Err(Raised::type_error("throw expected at most 3 arguments"));
@@ -121,7 +123,12 @@ pub(crate) fn thrown_exception(args: &Args<'_>) -> Res<Object> {
             1,
         )?;
     }
-    let given = |index: usize| args.positional.get(index).copied().filter(|arg| !arg.is_none());
+    let given = |index: usize| {
+        args.positional
+            .get(index)
+            .copied()
+            .filter(|arg| !arg.is_none())
+    };
     let exception = if is_exception_class(class) {
         match given(1) {
             Some(instance) if is_exception(instance) => instance.own(),
@@ -131,7 +138,9 @@ pub(crate) fn thrown_exception(args: &Args<'_>) -> Res<Object> {
         }
     } else if is_exception(class) {
         if given(1).is_some() {
-            return Err(Raised::type_error("instance exception may not have a separate value"));
+            return Err(Raised::type_error(
+                "instance exception may not have a separate value",
+            ));
         }
         class.own()
     } else {
@@ -141,7 +150,9 @@ pub(crate) fn thrown_exception(args: &Args<'_>) -> Res<Object> {
     };
     if let Some(traceback) = given(2) {
         if !compat::is_traceback(traceback) {
-            return Err(Raised::type_error("throw() third argument must be a traceback"));
+            return Err(Raised::type_error(
+                "throw() third argument must be a traceback",
+            ));
         }
         compat::set_traceback(&exception, Some(traceback));
     }

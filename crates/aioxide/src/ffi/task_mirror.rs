@@ -42,7 +42,11 @@ struct Found(Cell<Offsets>, Cell<bool>);
 unsafe impl Sync for Found {}
 
 static FOUND: Found = Found(
-    Cell::new(Offsets { debugger: None, awaited_by: None, node: None }),
+    Cell::new(Offsets {
+        debugger: None,
+        awaited_by: None,
+        node: None,
+    }),
     Cell::new(false),
 );
 
@@ -79,17 +83,27 @@ pub(crate) fn find_offsets(loop_: &Any, coro: &Any, name: &Any) -> Res<()> {
     if imports().version < (3, 14) || FOUND.1.replace(true) {
         return Ok(());
     }
-    let Some(add_awaiter) = &imports().add_to_awaited_by else { return Ok(()) };
+    let Some(add_awaiter) = &imports().add_to_awaited_by else {
+        return Ok(());
+    };
     let loop_names = value::tuple(&[&*value::text("loop")?])?;
     let task_names = value::tuple(&[&*value::text("loop")?, &names().name])?;
     let future = imports().future_base.call_names(&[loop_], &loop_names)?;
-    let task = imports().task_base.call_names(&[coro, loop_, name], &task_names)?;
-    let second = imports().task_base.call_names(&[coro, loop_, name], &task_names)?;
+    let task = imports()
+        .task_base
+        .call_names(&[coro, loop_, name], &task_names)?;
+    let second = imports()
+        .task_base
+        .call_names(&[coro, loop_, name], &task_names)?;
     let future_size = size_of_class(&imports().future_base)?;
     let task_size = size_of_class(&imports().task_base)?;
     // SAFETY: instances of the very classes whose sizes were read.
     let (before, first, next) = unsafe {
-        (words(&future, future_size), words(&task, task_size), words(&second, task_size))
+        (
+            words(&future, future_size),
+            words(&task, task_size),
+            words(&second, task_size),
+        )
     };
     add_awaiter.call(&[&future, &task])?;
     // SAFETY: as above.
@@ -108,16 +122,29 @@ pub(crate) fn find_offsets(loop_: &Any, coro: &Any, name: &Any) -> Res<()> {
     let awaited_by = only(after.len(), |index| {
         before[index] == 0 && after[index] == task.address()
     })
-    .filter(|_| (0..after.len()).filter(|&index| before[index] != after[index]).count() == 1);
+    .filter(|_| {
+        (0..after.len())
+            .filter(|&index| before[index] != after[index])
+            .count()
+            == 1
+    });
     let node = only(first.len().saturating_sub(1), |index| {
         let offset = index * size_of::<usize>();
         first[index] == second.address() + offset && next[index + 1] == task.address() + offset
     });
     let debugger = match (coro, name, is_task) {
-        (Some(coro), Some(name), Some(is_task)) => Some(DebuggerOffsets { coro, name, is_task }),
+        (Some(coro), Some(name), Some(is_task)) => Some(DebuggerOffsets {
+            coro,
+            name,
+            is_task,
+        }),
         _ => None,
     };
-    FOUND.0.set(Offsets { debugger, awaited_by, node });
+    FOUND.0.set(Offsets {
+        debugger,
+        awaited_by,
+        node,
+    });
     task.setattr(&names()._log_destroy_pending, &value::bool(false))?;
     second.setattr(&names()._log_destroy_pending, &value::bool(false))?;
     Ok(())
@@ -132,7 +159,9 @@ pub(crate) fn is_active() -> bool {
 /// Fills the base's fields of a new task. The base's own clear drops them.
 #[inline]
 pub(crate) fn fill(task: &Any, coro: &Any, name: &Any) {
-    let Some(offsets) = FOUND.0.get().debugger else { return };
+    let Some(offsets) = FOUND.0.get().debugger else {
+        return;
+    };
     set(task, offsets.coro, coro);
     set(task, offsets.name, name);
     // SAFETY: a byte inside the base's struct, found to be the flag.
@@ -169,7 +198,9 @@ fn set(task: &Any, offset: usize, object: &Any) {
 /// `asyncio.future_add_to_awaited_by(awaited, waiter)`, where `awaited` stands on asyncio's types.
 #[inline]
 pub(crate) fn add_awaiter(awaited: &Any, waiter: &Any) -> Res<()> {
-    let Some(add) = &imports().add_to_awaited_by else { return Ok(()) };
+    let Some(add) = &imports().add_to_awaited_by else {
+        return Ok(());
+    };
     if let Some(offset) = FOUND.0.get().awaited_by {
         // SAFETY: the first awaiter is a plain reference in the field, as `_asyncio` would put it.
         unsafe {
@@ -186,7 +217,9 @@ pub(crate) fn add_awaiter(awaited: &Any, waiter: &Any) -> Res<()> {
 /// `asyncio.future_discard_from_awaited_by(awaited, waiter)`.
 #[inline]
 pub(crate) fn discard_awaiter(awaited: &Any, waiter: &Any) -> Res<()> {
-    let Some(discard) = &imports().discard_from_awaited_by else { return Ok(()) };
+    let Some(discard) = &imports().discard_from_awaited_by else {
+        return Ok(());
+    };
     if let Some(offset) = FOUND.0.get().awaited_by {
         // SAFETY: a field that holds exactly this task is the only awaiter's plain reference; a set
         // of several is another object.
@@ -207,14 +240,21 @@ pub(crate) fn discard_awaiter(awaited: &Any, waiter: &Any) -> Res<()> {
 /// Takes a task out of the C task list. `false` if `_asyncio` must be asked to do it.
 #[inline]
 pub(crate) fn unlink(task: &Any) -> bool {
-    let Some(offset) = FOUND.0.get().node else { return false };
+    let Some(offset) = FOUND.0.get().node else {
+        return false;
+    };
     // SAFETY: a doubly linked list through the structs, whose ends are the list's own head: so
     // both neighbours exist while the task is linked. The GIL is held, as it is for `_asyncio`.
     unsafe {
-        let node = task.as_ptr().byte_add(offset).cast::<*mut *mut ffi::PyObject>();
+        let node = task
+            .as_ptr()
+            .byte_add(offset)
+            .cast::<*mut *mut ffi::PyObject>();
         let (next, previous) = (*node, *node.add(1));
         if !next.is_null() {
-            next.add(1).cast::<*mut *mut ffi::PyObject>().write(previous);
+            next.add(1)
+                .cast::<*mut *mut ffi::PyObject>()
+                .write(previous);
             previous.cast::<*mut *mut ffi::PyObject>().write(next);
             node.write(std::ptr::null_mut());
             node.add(1).write(std::ptr::null_mut());

@@ -22,12 +22,14 @@ pub(crate) fn none_ref() -> &'static Any {
 #[inline(always)]
 pub(crate) fn bool(value: bool) -> Object {
     // SAFETY: True and False are alive for ever.
-    unsafe { Any::from_ptr(if value { ffi::Py_True() } else { ffi::Py_False() }).own() }
-}
-
-pub(crate) fn not_implemented() -> Object {
-    // SAFETY: alive for ever.
-    unsafe { Any::from_ptr(ffi::Py_NotImplemented()).own() }
+    unsafe {
+        Any::from_ptr(if value {
+            ffi::Py_True()
+        } else {
+            ffi::Py_False()
+        })
+        .own()
+    }
 }
 
 pub(crate) fn float(value: f64) -> Res<Object> {
@@ -109,6 +111,10 @@ pub(crate) fn dict() -> Res<Object> {
     unsafe { Object::from_new(ffi::PyDict_New()) }
 }
 
+#[allow(
+    clippy::float_cmp,
+    reason = "-1.0 is how CPython says that it may have failed"
+)]
 impl Any {
     /// A tuple's items, borrowed for as long as the tuple is; empty for anything else.
     pub(crate) fn tuple_items(&self) -> &[&Any] {
@@ -149,16 +155,18 @@ impl Any {
             if !found.is_null() {
                 return Ok(Some(Any::from_ptr(found).own()));
             }
-            if ffi::PyErr_Occurred().is_null() { Ok(None) } else { Err(Raised::set()) }
+            if ffi::PyErr_Occurred().is_null() {
+                Ok(None)
+            } else {
+                Err(Raised::set())
+            }
         }
     }
 
     #[inline]
     pub(crate) fn dict_set(&self, key: &Any, value: &Any) -> Res<()> {
         // SAFETY: CPython refuses what is no dict.
-        Raised::check(unsafe {
-            ffi::PyDict_SetItem(self.as_ptr(), key.as_ptr(), value.as_ptr())
-        })
+        Raised::check(unsafe { ffi::PyDict_SetItem(self.as_ptr(), key.as_ptr(), value.as_ptr()) })
     }
 
     /// Deletes the key if it is there.
@@ -179,15 +187,18 @@ impl Any {
 
     pub(crate) fn dict_items(&self) -> Vec<(Object, Object)> {
         let mut items = Vec::new();
-        let (mut position, mut key, mut value) =
-            (0, std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: called on dicts; nothing runs between the steps of the walk.
         unsafe {
             if ffi::PyDict_Check(self.as_ptr()) == 0 {
                 return items;
             }
-            while ffi::PyDict_Next(self.as_ptr(), &raw mut position, &raw mut key, &raw mut value)
-                != 0
+            while ffi::PyDict_Next(
+                self.as_ptr(),
+                &raw mut position,
+                &raw mut key,
+                &raw mut value,
+            ) != 0
             {
                 items.push((Any::from_ptr(key).own(), Any::from_ptr(value).own()));
             }
@@ -279,13 +290,6 @@ impl Any {
     pub(crate) fn add(&self, other: &Any) -> Res<Object> {
         // SAFETY: two live objects.
         unsafe { Object::from_new(ffi::PyNumber_Add(self.as_ptr(), other.as_ptr())) }
-    }
-
-    /// `hash(self)`.
-    pub(crate) fn hash(&self) -> Res<isize> {
-        // SAFETY: a live object.
-        let hash = unsafe { ffi::PyObject_Hash(self.as_ptr()) };
-        if hash == -1 { Err(Raised::set()) } else { Ok(hash) }
     }
 
     pub(crate) fn is_str(&self) -> bool {

@@ -5,7 +5,8 @@ use std::fmt;
 
 use pyo3::ffi;
 
-use super::native_type::{Inst, Native, Own};
+use super::instance::{Inst, Own};
+use super::native_type::Native;
 use super::object::Any;
 
 /// A member's place in the list; `ABSENT` outside.
@@ -28,7 +29,10 @@ pub(crate) trait Listed: Native {
 /// Members in no order; adding and removing move one pointer each.
 ///
 /// A member must be removed at the latest in its `Native::on_dealloc`.
-pub(crate) struct WeakList<T>(UnsafeCell<Vec<*mut ffi::PyObject>>, std::marker::PhantomData<T>);
+pub(crate) struct WeakList<T>(
+    UnsafeCell<Vec<*mut ffi::PyObject>>,
+    std::marker::PhantomData<T>,
+);
 
 // SAFETY: only touched under the GIL.
 unsafe impl<T> Sync for WeakList<T> {}
@@ -96,8 +100,7 @@ pub(crate) fn call_while_dying(function: &Any, object: &Any) {
     unsafe {
         debug_assert_eq!(ffi::Py_REFCNT(object.as_ptr()), 0);
         set_refcount(object.as_ptr(), 1);
-        let pending =
-            (!ffi::PyErr_Occurred().is_null()).then(super::compat::get_raised_exception);
+        let pending = (!ffi::PyErr_Occurred().is_null()).then(super::compat::get_raised_exception);
         if let Err(raised) = function.call1(object) {
             raised.unraisable(Some(function));
         }

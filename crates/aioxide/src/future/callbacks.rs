@@ -14,12 +14,15 @@ pub(crate) enum Callback {
     Call(Object, Object),
 }
 
+/// The callbacks behind the first one; one word in each future, not three.
+#[allow(clippy::box_collection, reason = "see above")]
+pub(crate) type Rest = Option<Box<Vec<Callback>>>;
+
 /// Callbacks in the order they were added: the first inline, since there is seldom a second.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     first: Cell<Option<Callback>>,
-    #[allow(clippy::box_collection, reason = "one word in each future, not three")]
-    rest: Cell<Option<Box<Vec<Callback>>>>,
+    rest: Cell<Rest>,
 }
 
 impl std::fmt::Debug for Callbacks {
@@ -48,7 +51,7 @@ impl Callbacks {
     }
 
     #[inline(always)]
-    pub(crate) fn take_rest(&self) -> Option<Box<Vec<Callback>>> {
+    pub(crate) fn take_rest(&self) -> Rest {
         self.rest.take()
     }
 
@@ -112,7 +115,11 @@ impl Callbacks {
                 (Some(_), _) => Ok(false),
                 (None, Callback::Wake(task)) => task.is_wakeup_method(function),
                 (None, Callback::Call(other, _)) => {
-                    if other.is(function) { Ok(true) } else { other.equals(function) }
+                    if other.is(function) {
+                        Ok(true)
+                    } else {
+                        other.equals(function)
+                    }
                 }
             };
             match equal {

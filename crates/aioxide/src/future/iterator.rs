@@ -4,8 +4,8 @@
 //! name, `yield from`, and classes derived from ours.
 
 use crate::ffi::send::{Answer, thrown_exception};
-use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit};
 use crate::ffi::value;
+use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit};
 use crate::task::Task;
 
 use super::{Future, answer};
@@ -39,11 +39,17 @@ impl Native for FutureIter {
 }
 
 pub(super) fn create(future: &Any) -> Res<Object> {
-    Ok(FUTURE_ITER.create(FutureIter { future: Slot::new(Some(future.own())) })?.into_object())
+    Ok(FUTURE_ITER
+        .create(FutureIter {
+            future: Slot::new(Some(future.own())),
+        })?
+        .into_object())
 }
 
 fn next(this: &Inst<FutureIter>) -> Res<Answer> {
-    let Some(future) = this.future.get() else { return Ok(Answer::Return(value::none())) };
+    let Some(future) = this.future.get() else {
+        return Ok(Answer::Return(value::none()));
+    };
     let answered = if let Some(future) = future.downcast::<Future>() {
         answer(future)
     } else if let Some(task) = future.downcast::<Task>() {
@@ -60,9 +66,7 @@ fn next(this: &Inst<FutureIter>) -> Res<Answer> {
 fn send(this: &Inst<FutureIter>, _value: &Any) -> Res<Object> {
     match next(this)? {
         Answer::Yield(object) => Ok(object),
-        Answer::Return(result) => {
-            Err(crate::ffi::send::stop_iteration(result))
-        }
+        Answer::Return(result) => Err(crate::ffi::send::stop_iteration(&result)),
     }
 }
 
@@ -81,10 +85,18 @@ fn close(this: &Inst<FutureIter>) -> Res<Object> {
 pub(super) fn build() -> Res<()> {
     FUTURE_ITER.build(crate::ffi::native_type::object_class(), |b| {
         b.not_constructible()
-            .is_own_iterator()
+            .iterates_itself()
             .next(next)
-            .method1(c"send", send, c"send($self, value, /)\n--\n\nResume; the value is ignored.")
-            .method(c"throw", throw, c"throw($self, exception, /)\n--\n\nRaise an exception and finish.")
+            .method1(
+                c"send",
+                send,
+                c"send($self, value, /)\n--\n\nResume; the value is ignored.",
+            )
+            .method(
+                c"throw",
+                throw,
+                c"throw($self, exception, /)\n--\n\nRaise an exception and finish.",
+            )
             .method0(c"close", close, c"close($self, /)\n--\n\nFinish.")
     })?;
     Ok(())

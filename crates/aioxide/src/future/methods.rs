@@ -8,8 +8,12 @@ use crate::ffi::method::{TypeBuilder, flag, no_delete};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Raised, Res, context, value};
 
-const CANCEL: Signature<1> =
-    Signature { function: "cancel", parameters: [c"msg"], positional: 1, required: 0 };
+const CANCEL: Signature<1> = Signature {
+    function: "cancel",
+    parameters: [c"msg"],
+    positional: 1,
+    required: 0,
+};
 const ADD_DONE_CALLBACK: Signature<2> = Signature {
     function: "add_done_callback",
     parameters: [c"fn", c"context"],
@@ -30,9 +34,10 @@ fn result<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
 fn exception<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
     let future = this.future();
     match future.state() {
-        State::Pending => {
-            Err(Raised::of_class(&imports().invalid_state_error, "Exception is not set."))
-        }
+        State::Pending => Err(Raised::of_class(
+            &imports().invalid_state_error,
+            "Exception is not set.",
+        )),
         State::Cancelled => Err(Raised::raise(state::make_cancelled_error(future)?)),
         State::Result => Ok(value::none()),
         State::Exception => {
@@ -57,7 +62,9 @@ fn get_loop<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
 
 fn add_done_callback<T: FutureLike>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
     let [function, ctx] = args.bind(&ADD_DONE_CALLBACK)?;
-    let (Some(function), future) = (function, this.future()) else { return Ok(value::none()) };
+    let (Some(function), future) = (function, this.future()) else {
+        return Ok(value::none());
+    };
     future.ensure_alive()?;
     let ctx = match ctx {
         Some(ctx) if !ctx.is_none() => ctx.own(),
@@ -163,7 +170,10 @@ fn get_log_traceback<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
 
 fn set_log_traceback<T: FutureLike>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
     if no_delete(value)?.is_truthy()? {
-        return Err(Raised::new(Kind::Value, "_log_traceback can only be set to False"));
+        return Err(Raised::new(
+            Kind::Value,
+            "_log_traceback can only be set to False",
+        ));
     }
     this.future().log_traceback.set(false);
     Ok(())
@@ -181,12 +191,18 @@ pub(crate) fn finalize_future<T: FutureLike>(this: &Inst<T>) {
 
 fn report_lost_exception<T: FutureLike>(this: &Inst<T>) -> Res<()> {
     let future = this.future();
-    let Some(loop_) = future.loop_.object() else { return Ok(()) };
-    let class = this.as_any().class().getattr(&names().__name__)?.text_lossy();
+    let Some(loop_) = future.loop_.object() else {
+        return Ok(());
+    };
+    let class = this
+        .as_any()
+        .class()
+        .getattr(&names().__name__)?
+        .text_lossy();
     let report = value::dict()?;
     let message = format!("{class} exception was never retrieved");
     report.dict_set(&names().message, &*value::text(&message)?)?;
-    report.dict_set(&names().exception, &*future.outcome.get_or_none())?;
+    report.dict_set(&names().exception, &future.outcome.get_or_none())?;
     report.dict_set(&names().future, this.as_any())?;
     if let Some(source) = future.source_traceback.get() {
         report.dict_set(&names().source_traceback, &source)?;
@@ -200,7 +216,7 @@ pub(crate) fn common<T: FutureLike>(b: TypeBuilder<T>) -> TypeBuilder<T> {
     b.repr(repr::<T>)
         .generic()
         .awaits_itself(state::answer::<T>)
-        .iter(iterate::<T>)
+        .dunder_iter(iterate::<T>)
         .method0_over_slot(c"__await__", iterate::<T>, c"__await__($self, /)\n--\n\nAn iterator that yields the future until it is done and returns its result.")
         .method0_over_slot(c"__iter__", iterate::<T>, c"__iter__($self, /)\n--\n\nThe same as __await__, for `yield from`.")
         .method0(c"result", result::<T>, c"result($self, /)\n--\n\nThe result.\n\nRaises the exception that was set, CancelledError if it was cancelled, InvalidStateError\nif it is not done.")

@@ -66,8 +66,12 @@ impl FutureLike for Future {
     }
 }
 
-const INIT: Signature<1> =
-    Signature { function: "Future", parameters: [c"loop"], positional: 0, required: 0 };
+const INIT: Signature<1> = Signature {
+    function: "Future",
+    parameters: [c"loop"],
+    positional: 0,
+    required: 0,
+};
 
 fn init(this: &Inst<Future>, args: Args<'_>) -> Res<()> {
     let [loop_] = args.bind(&INIT)?;
@@ -77,7 +81,9 @@ fn init(this: &Inst<Future>, args: Args<'_>) -> Res<()> {
 /// `loop.create_future()`.
 #[inline]
 pub(crate) fn create(loop_: LoopSlot) -> Res<Own<Future>> {
-    FUTURE.create(Future { state: FutureState::with_loop(loop_) })
+    FUTURE.create(Future {
+        state: FutureState::with_loop(loop_),
+    })
 }
 
 fn set_result(this: &Inst<Future>, result: &Any) -> Res<Object> {

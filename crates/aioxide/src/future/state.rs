@@ -34,13 +34,19 @@ impl LoopSlot {
     pub(crate) fn of(loop_: &Any) -> LoopSlot {
         match loop_.downcast::<LoopCore>() {
             Some(core) => LoopSlot::native(core),
-            None => LoopSlot { native: SlotOf::default(), foreign: Slot::new(Some(loop_.own())) },
+            None => LoopSlot {
+                native: SlotOf::default(),
+                foreign: Slot::new(Some(loop_.own())),
+            },
         }
     }
 
     #[inline]
     pub(crate) fn native(core: &Inst<LoopCore>) -> LoopSlot {
-        LoopSlot { native: SlotOf::new(Some(core.own())), foreign: Slot::default() }
+        LoopSlot {
+            native: SlotOf::new(Some(core.own())),
+            foreign: Slot::default(),
+        }
     }
 
     /// Takes over another slot's loop.
@@ -122,7 +128,10 @@ pub(crate) trait FutureLike: Native {
 impl FutureState {
     #[inline]
     pub(crate) fn with_loop(loop_: LoopSlot) -> FutureState {
-        FutureState { loop_, ..FutureState::default() }
+        FutureState {
+            loop_,
+            ..FutureState::default()
+        }
     }
 
     /// `__init__`: binds the loop, and notes who made the future in debug mode.
@@ -230,14 +239,19 @@ impl FutureState {
         if self.is_pending() {
             return Ok(());
         }
-        Err(Raised::of_class(&imports().invalid_state_error, "invalid state"))
+        Err(Raised::of_class(
+            &imports().invalid_state_error,
+            "invalid state",
+        ))
     }
 }
 
 /// Puts everything that waits for the future into the loop's queue.
 fn schedule_callbacks<T: FutureLike>(this: &Inst<T>) -> Res<()> {
     let future = this.future();
-    let Some(first) = future.callbacks.take_first() else { return Ok(()) };
+    let Some(first) = future.callbacks.take_first() else {
+        return Ok(());
+    };
     let rest = future.callbacks.take_rest();
     schedule(this, first)?;
     if let Some(rest) = rest {
@@ -259,11 +273,10 @@ fn schedule<T: FutureLike>(this: &Inst<T>, callback: Callback) -> Res<()> {
         }
         (Callback::Wake(task), None) => {
             let wakeup = task.wakeup_method()?;
-            call_soon(&future.loop_, &wakeup, this.as_any(), &*task.context())
+            call_soon(&future.loop_, &wakeup, this.as_any(), &task.context())
         }
         (Callback::Call(function, context), Some(core)) => {
-            let handle =
-                Handle::create(function, &[this.as_any()], core.as_any().own(), context)?;
+            let handle = Handle::create(function, &[this.as_any()], core.as_any().own(), context)?;
             core.push(Entry::Handle(handle));
             Ok(())
         }
@@ -278,7 +291,13 @@ pub(crate) fn call_soon(loop_: &LoopSlot, function: &Any, arg: &Any, context: &A
     let Some(loop_) = loop_.object() else {
         return Err(Raised::runtime("Future object is not initialized."));
     };
-    loop_.call_method2_kw(&names().call_soon, function, arg, context, &imports().context_names)?;
+    loop_.call_method2_kw(
+        &names().call_soon,
+        function,
+        arg,
+        context,
+        &imports().context_names,
+    )?;
     Ok(())
 }
 
@@ -379,9 +398,10 @@ pub(crate) fn outcome_exception(future: &FutureState) -> Res<Option<Object>> {
 pub(crate) fn result(future: &FutureState) -> Res<Object> {
     match future.state.get() {
         State::Result => Ok(future.outcome.get_or_none()),
-        State::Pending => {
-            Err(Raised::of_class(&imports().invalid_state_error, "Result is not set."))
-        }
+        State::Pending => Err(Raised::of_class(
+            &imports().invalid_state_error,
+            "Result is not set.",
+        )),
         State::Cancelled | State::Exception => match outcome_exception(future)? {
             Some(exception) => Err(Raised::raise(exception)),
             None => Ok(value::none()),

@@ -41,7 +41,7 @@ impl Native for SockOpIter {
 fn to_python(answer: Answer) -> Res<Object> {
     match answer {
         Answer::Yield(object) => Ok(object),
-        Answer::Return(result) => Err(stop_iteration(result)),
+        Answer::Return(result) => Err(stop_iteration(&result)),
     }
 }
 
@@ -128,7 +128,7 @@ fn iter_close(this: &Inst<SockOpIter>) -> Res<Object> {
 pub(crate) fn build() -> Res<()> {
     SOCK_OP_ITER.build(object_class(), |b| {
         b.not_constructible()
-            .is_own_iterator()
+            .iterates_itself()
             .next(iter_next)
             .method1(
                 c"send",

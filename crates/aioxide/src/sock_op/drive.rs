@@ -20,7 +20,7 @@ impl Inst<SockOp> {
     #[inline]
     pub(super) fn resume(&self) -> Res<Answer> {
         let stage = self.stage.get();
-        self.check_resumable(stage)?;
+        Self::check_resumable(stage)?;
         // Whatever runs in the step may drop the last other reference to us.
         let this = self.own();
         self.stage.set(Stage::Running);
@@ -40,7 +40,7 @@ impl Inst<SockOp> {
     /// One step with an exception: `throw(exception)`.
     pub(super) fn throw(&self, exception: Object) -> Res<Answer> {
         let stage = self.stage.get();
-        self.check_resumable(stage)?;
+        Self::check_resumable(stage)?;
         let this = self.own();
         self.stage.set(Stage::Running);
         let answer = match this.resolver.get() {
@@ -68,7 +68,7 @@ impl Inst<SockOp> {
     }
 
     #[inline]
-    fn check_resumable(&self, stage: Stage) -> Res<()> {
+    fn check_resumable(stage: Stage) -> Res<()> {
         match stage {
             Stage::Created | Stage::Suspended => Ok(()),
             Stage::Running => Err(executing()),

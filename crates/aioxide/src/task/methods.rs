@@ -14,8 +14,12 @@ const INIT: Signature<5> = Signature {
     positional: 1,
     required: 1,
 };
-const GET_STACK: Signature<1> =
-    Signature { function: "get_stack", parameters: [c"limit"], positional: 0, required: 0 };
+const GET_STACK: Signature<1> = Signature {
+    function: "get_stack",
+    parameters: [c"limit"],
+    positional: 0,
+    required: 0,
+};
 const PRINT_STACK: Signature<2> = Signature {
     function: "print_stack",
     parameters: [c"limit", c"file"],
@@ -50,7 +54,10 @@ pub(crate) fn create(loop_: LoopSlot, new: &NewTask<'_>) -> Res<Own<Task>> {
 impl Task {
     #[inline]
     fn class_create(future: FutureState) -> Res<Own<Task>> {
-        super::TASK.create(Task { future, ..Task::default() })
+        super::TASK.create(Task {
+            future,
+            ..Task::default()
+        })
     }
 }
 
@@ -58,7 +65,10 @@ fn check_coroutine(coro: &Any) -> Res<()> {
     if coro.is_native_coroutine() || imports().iscoroutine.call1(coro)?.is_truthy()? {
         return Ok(());
     }
-    Err(Raised::type_error(&format!("a coroutine was expected, got {}", coro.repr_lossy())))
+    Err(Raised::type_error(&format!(
+        "a coroutine was expected, got {}",
+        coro.repr_lossy()
+    )))
 }
 
 /// Everything but the start.
@@ -75,7 +85,11 @@ fn set_up(this: &Inst<Task>, new: &NewTask<'_>) -> Res<()> {
     this.coro.set(new.coro.own());
     match new.name {
         Some(name) if !name.is_none() => {
-            let name = if name.is_str() { name.own() } else { name.str()? };
+            let name = if name.is_str() {
+                name.own()
+            } else {
+                name.str()?
+            };
             if task_mirror::is_active() {
                 task_mirror::fill(this.as_any(), new.coro, &name);
             }
@@ -134,7 +148,14 @@ fn init(this: &Inst<Task>, args: Args<'_>) -> Res<()> {
     this.future.initialise(loop_)?;
     this.log_destroy_pending.set(false);
     check_coroutine(coro)?;
-    set_up(this, &NewTask { coro, name, context })?;
+    set_up(
+        this,
+        &NewTask {
+            coro,
+            name,
+            context,
+        },
+    )?;
     if let Some(eager) = eager
         && eager.is_truthy()?
         && let Some(loop_) = this.future.loop_slot().object()
@@ -158,7 +179,11 @@ fn get_name(this: &Inst<Task>) -> Res<Object> {
 }
 
 fn set_name(this: &Inst<Task>, name: &Any) -> Res<Object> {
-    let name = if name.is_str() { name.own() } else { name.str()? };
+    let name = if name.is_str() {
+        name.own()
+    } else {
+        name.str()?
+    };
     task_mirror::rename(this.as_any(), &name);
     this.name.set(name);
     Ok(value::none())
@@ -186,22 +211,30 @@ fn uncancel(this: &Inst<Task>) -> Res<Object> {
 }
 
 fn set_result(_this: &Inst<Task>, _result: &Any) -> Res<Object> {
-    Err(Raised::runtime("Task does not support set_result operation"))
+    Err(Raised::runtime(
+        "Task does not support set_result operation",
+    ))
 }
 
 fn set_exception(_this: &Inst<Task>, _exception: &Any) -> Res<Object> {
-    Err(Raised::runtime("Task does not support set_exception operation"))
+    Err(Raised::runtime(
+        "Task does not support set_exception operation",
+    ))
 }
 
 fn get_stack(this: &Inst<Task>, args: Args<'_>) -> Res<Object> {
     let [limit] = args.bind(&GET_STACK)?;
-    imports().task_get_stack.call(&[this.as_any(), limit.unwrap_or(value::none_ref())])
+    imports()
+        .task_get_stack
+        .call(&[this.as_any(), limit.unwrap_or(value::none_ref())])
 }
 
 fn print_stack(this: &Inst<Task>, args: Args<'_>) -> Res<Object> {
     let [limit, file] = args.bind(&PRINT_STACK)?;
     let none = value::none_ref();
-    imports().task_print_stack.call(&[this.as_any(), limit.unwrap_or(none), file.unwrap_or(none)])
+    imports()
+        .task_print_stack
+        .call(&[this.as_any(), limit.unwrap_or(none), file.unwrap_or(none)])
 }
 
 fn get_coro(this: &Inst<Task>) -> Res<Object> {

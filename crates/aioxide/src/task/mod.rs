@@ -134,7 +134,9 @@ impl FutureLike for Task {
 
 /// "Task was destroyed but it is pending!"
 fn report_destroyed(this: &Inst<Task>) -> Res<()> {
-    let Some(loop_) = this.future.loop_slot().object() else { return Ok(()) };
+    let Some(loop_) = this.future.loop_slot().object() else {
+        return Ok(());
+    };
     let report = value::dict()?;
     report.dict_set(&names().task, this.as_any())?;
     report.dict_set(

@@ -35,7 +35,9 @@ pub(super) fn register(this: &Inst<Task>) -> Res<()> {
 /// Lets `asyncio.all_tasks` see our list (up to 3.13). Done with the first task, once.
 #[cold]
 fn connect() -> Res<()> {
-    import("aioxide._registry")?.getattr(&*value::text("connect")?)?.call0()?;
+    import("aioxide._registry")?
+        .getattr(&*value::text("connect")?)?
+        .call0()?;
     CONNECTED.set(());
     Ok(())
 }
@@ -57,8 +59,11 @@ pub(super) fn forget(this: &Inst<Task>) {
 
 /// Every task of ours that is not done (up to 3.13).
 pub(crate) fn snapshot() -> Res<Object> {
-    let tasks: Vec<Object> =
-        TASKS.snapshot().into_iter().map(crate::ffi::Own::into_object).collect();
+    let tasks: Vec<Object> = TASKS
+        .snapshot()
+        .into_iter()
+        .map(crate::ffi::Own::into_object)
+        .collect();
     value::list(&tasks)
 }
 

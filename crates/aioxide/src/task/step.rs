@@ -11,7 +11,9 @@ use crate::future::{self, Future, FutureLike, State};
 /// Runs the step of a task that was woken by the future it waited for.
 #[inline]
 pub(crate) fn wake(this: &Inst<Task>) -> Res<()> {
-    let Some(waiter) = this.waiter.take() else { return step(this, None) };
+    let Some(waiter) = this.waiter.take() else {
+        return step(this, None);
+    };
     let exception = match waiter.as_exact::<Future>() {
         Some(future) => failure(this, future)?,
         None => match waiter.as_exact::<Task>() {
@@ -88,7 +90,7 @@ pub(crate) fn step(this: &Inst<Task>, mut exception: Option<Object>) -> Res<()> 
         Some(exception) => throw(&coro, &exception),
     };
     match sent {
-        Ok(Sent::Yielded(object)) => wait_for(this, object),
+        Ok(Sent::Yielded(object)) => wait_for(this, &object),
         Ok(Sent::Returned(result)) => finish(this, result),
         Err(raised) => fail(this, raised),
     }
@@ -133,7 +135,7 @@ fn fail(this: &Inst<Task>, raised: Raised) -> Res<()> {
 
 /// The coroutine has yielded: a future to wait for, or `None` to be resumed in the next turn.
 #[inline]
-fn wait_for(this: &Inst<Task>, object: Object) -> Res<()> {
+fn wait_for(this: &Inst<Task>, object: &Any) -> Res<()> {
     if let Some(future) = object.as_exact::<Future>() {
         return wait_for_native(this, future);
     }
@@ -173,7 +175,7 @@ fn wait_for_native<T: FutureLike>(this: &Inst<Task>, awaited: &Inst<T>) -> Res<(
 
 /// Whatever speaks asyncio's future protocol, and whatever does not.
 #[cold]
-fn wait_for_foreign(this: &Inst<Task>, object: Object) -> Res<()> {
+fn wait_for_foreign(this: &Inst<Task>, object: &Any) -> Res<()> {
     let blocking = match object.getattr_opt(&names()._asyncio_future_blocking)? {
         Some(blocking) if !blocking.is_none() => blocking,
         _ if object.is_generator() => {
@@ -184,37 +186,41 @@ fn wait_for_foreign(this: &Inst<Task>, object: Object) -> Res<()> {
             );
             return refuse(this, &message);
         }
-        _ => return refuse(this, &format!("Task got bad yield: {}", object.repr_lossy())),
+        _ => {
+            return refuse(
+                this,
+                &format!("Task got bad yield: {}", object.repr_lossy()),
+            );
+        }
     };
     let loop_ = match object.getattr_opt(&names().get_loop)? {
         Some(get_loop) => get_loop.call0()?,
         None => object.getattr(&names()._loop)?,
     };
     if !this.future.loop_slot().is(&loop_) {
-        return refuse(this, &other_loop(this, &object));
+        return refuse(this, &other_loop(this, object));
     }
     if !blocking.is_truthy()? {
-        return refuse(this, &wrong_yield(this, &object));
+        return refuse(this, &wrong_yield(this, object));
     }
     if object.is(this.as_any()) {
         return refuse(this, &awaits_itself(this));
     }
     if let Some(add) = &imports().add_to_awaited_by {
-        add.call(&[&object, this.as_any()])?;
+        add.call(&[object, this.as_any()])?;
     }
     object.setattr(&names()._asyncio_future_blocking, &value::bool(false))?;
     let wakeup = this.wakeup_method()?;
     object.call_method1_kw(
         &names().add_done_callback,
         &wakeup,
-        &*this.context(),
+        &this.context(),
         &imports().context_names,
     )?;
-    this.waiter.set(object.clone());
+    this.waiter.set(object.own());
     if this.must_cancel.get() {
         let message = this.future.cancel_message().get_or_none();
-        let cancelled =
-            object.call_method0_kw(&names().cancel, &message, &imports().msg_names)?;
+        let cancelled = object.call_method0_kw(&names().cancel, &message, &imports().msg_names)?;
         if cancelled.is_truthy()? {
             this.must_cancel.set(false);
         }
@@ -223,7 +229,10 @@ fn wait_for_foreign(this: &Inst<Task>, object: Object) -> Res<()> {
 }
 
 fn awaits_itself(this: &Inst<Task>) -> String {
-    format!("Task cannot await on itself: {}", this.as_any().repr_lossy())
+    format!(
+        "Task cannot await on itself: {}",
+        this.as_any().repr_lossy()
+    )
 }
 
 fn other_loop(this: &Inst<Task>, awaited: &Any) -> String {

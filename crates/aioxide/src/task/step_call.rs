@@ -3,8 +3,8 @@
 use super::{Task, step};
 use crate::ffi::module::names;
 use crate::ffi::native_type::object_class;
-use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
 use crate::ffi::value;
+use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
 
 /// `aioxide.TaskStep`.
 #[derive(Debug, Default)]
@@ -38,8 +38,10 @@ impl Native for StepCall {
 
 impl StepCall {
     pub(crate) fn create(task: &Inst<Task>, exception: Option<Object>) -> Res<Object> {
-        let state =
-            StepCall { task: SlotOf::new(Some(task.own())), exception: Slot::new(exception) };
+        let state = StepCall {
+            task: SlotOf::new(Some(task.own())),
+            exception: Slot::new(exception),
+        };
         Ok(STEP_CALL.create(state)?.into_object())
     }
 }
@@ -48,7 +50,9 @@ fn call(this: &Inst<StepCall>, args: Args<'_>) -> Res<Object> {
     if !args.positional.is_empty() || !args.names.is_empty() {
         return Err(Raised::type_error("function takes no arguments"));
     }
-    let Some(task) = this.task.get() else { return Ok(value::none()) };
+    let Some(task) = this.task.get() else {
+        return Ok(value::none());
+    };
     step::enter_and_step(&task, this.exception.take())?;
     Ok(value::none())
 }
@@ -58,7 +62,10 @@ fn get_self(this: &Inst<StepCall>) -> Res<Object> {
 }
 
 fn get_qualname(this: &Inst<StepCall>) -> Res<Object> {
-    let coro = this.task.get().map_or_else(value::none, |task| task.coro.get_or_none());
+    let coro = this
+        .task
+        .get()
+        .map_or_else(value::none, |task| task.coro.get_or_none());
     match coro.getattr_opt(&names().__qualname__)? {
         Some(name) => Ok(name),
         None => coro.class().getattr(&names().__qualname__),
