@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - for one clear line instead of a SyntaxError
     _refusal = "aioxide needs Python 3.11 or newer, this is {}.{}".format(*sys.version_info[:2])
     if sys.argv[:1] == ["-m"]:  # `python -m aioxide`: one line instead of a traceback
         sys.stderr.write(_refusal + "\n")
@@ -24,7 +24,7 @@ from .install import install, installed, uninstall
 from .runners import Runner, new_event_loop, run
 
 if TYPE_CHECKING:
-    from .policy import EventLoopPolicy
+    from .policy import EventLoopPolicy as EventLoopPolicy
 
 __all__ = [
     "EventLoop",

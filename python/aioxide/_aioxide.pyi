@@ -1,9 +1,8 @@
-"""Types of the native half."""
+# Types of the native half.
 
 import asyncio
 import contextvars
 import socket
-from asyncio import trsock
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar, final
 
@@ -13,14 +12,12 @@ __version__: str
 
 def live_tasks() -> list[Task[Any]]: ...
 def live_objects() -> dict[str, int]: ...
-def _connect_debugger(
-    loop: object, coro: Coroutine[Any, Any, Any], name: str, /
-) -> bool: ...
+def _connect_debugger(loop: object, coro: Coroutine[Any, Any, Any], name: str, /) -> bool: ...
 def _panic_for_tests() -> None: ...
 
 class Future(asyncio.Future[_T]): ...
 
-class Task(asyncio.Task[_T]):  # type: ignore[misc]
+class Task(asyncio.Task[_T]):
     def __init__(
         self,
         coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],

@@ -1,11 +1,11 @@
 """Shows our tasks to asyncio: to ``asyncio.all_tasks``, and to ``python -m asyncio ps``.
 
-Up to Python 3.13 asyncio keeps all tasks in a ``WeakSet`` (``asyncio.tasks._scheduled_tasks``, ``_all_tasks``
-on 3.11). Adding every task to it would double what a task costs, so our tasks stand in a native
-list, and the set of references inside the ``WeakSet`` is replaced by one that, when somebody
-walks over it, goes through that list too. Nothing else about it changes. From 3.14 on asyncio has
-a list of its own that takes our tasks as they are, and a debugger in another process that reads
-them from memory.
+Up to Python 3.13 asyncio keeps all tasks in a ``WeakSet`` (``asyncio.tasks._scheduled_tasks``,
+``_all_tasks`` on 3.11). Adding every task to it would double what a task costs, so our tasks stand
+in a native list, and the set of references inside the ``WeakSet`` is replaced by one that, when
+somebody walks over it, goes through that list too. Nothing else about it changes. From 3.14 on
+asyncio has a list of its own that takes our tasks as they are, and a debugger in another process
+that reads them from memory.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def _itself(task: Any) -> Any:
+    return task
+
+
 class TaskReferences(set[Any]):
     """The references of asyncio's ``WeakSet``, followed by one for each native task."""
 
@@ -28,7 +32,7 @@ class TaskReferences(set[Any]):
         """Yield callables that return a task, or None if it is gone."""
         yield from list(super().__iter__())
         for task in _aioxide.live_tasks():
-            yield lambda task=task: task
+            yield functools.partial(_itself, task)
 
 
 def connect() -> None:

@@ -12,6 +12,7 @@ from asyncio import constants, sslproto
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
+from ._base import LoopPart
 
 if TYPE_CHECKING:
     import contextvars
@@ -19,14 +20,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    class _Base(_aioxide.LoopCore, asyncio.BaseEventLoop):
-        pass
 
-else:
-    _Base = object
-
-
-class Connections(_Base):
+class Connections(LoopPart):
     """The stream part of the event loop."""
 
     def _make_socket_transport(

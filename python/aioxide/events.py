@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from asyncio import base_events
+from asyncio.base_events import _format_handle  # type: ignore[attr-defined]
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,4 @@ class EventLoop(SignalHandlers, Connections, _aioxide.LoopCore, asyncio.BaseEven
 
     def _report_slow(self, handle: Any, seconds: float) -> None:
         """Log a callback or a task step that held the loop up in debug mode."""
-        logger.warning(
-            "Executing %s took %.3f seconds", base_events._format_handle(handle), seconds
-        )
+        logger.warning("Executing %s took %.3f seconds", _format_handle(handle), seconds)

@@ -18,23 +18,18 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from . import _aioxide
+from ._base import LoopPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-
-    from .events import EventLoop
-
-    _Base = EventLoop
-else:
-    _Base = object
 
 
 def _no_handler(signum: int, frame: FrameType | None) -> None:
     """Do nothing: the number in the wake-up socket is the message."""
 
 
-class SignalHandlers(_Base):
+class SignalHandlers(LoopPart):
     """The signal part of the event loop."""
 
     _signal_handlers: dict[int, _aioxide.Handle]
@@ -45,7 +40,9 @@ class SignalHandlers(_Base):
         self._signal_sockets = None
         super().__init__()
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(  # type: ignore[override]
+        self, sig: int, callback: Callable[..., object], *args: Any
+    ) -> None:
         """Call ``callback(*args)`` in the loop whenever the signal comes. Main thread only.
 
         Raises:
@@ -54,7 +51,7 @@ class SignalHandlers(_Base):
             RuntimeError: outside the main thread, on a closed loop, or if the signal cannot be
                 caught.
         """
-        if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
+        if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):  # type: ignore[redundant-expr]
             raise TypeError("coroutines cannot be used with add_signal_handler()")
         self._check_signal(sig)
         self._check_closed()

@@ -126,3 +126,21 @@ def test_the_child_runs_on_after_the_parent_s_loop_was_idle(
 
     in_child(check)
     assert loop.run_until_complete(value(6)) == 6
+
+
+async def test_the_child_does_not_take_the_parents_watchers(
+    loop: asyncio.AbstractEventLoop, implementation: Implementation
+) -> None:
+    if implementation.name == "asyncio":
+        pytest.skip("there the child takes them")
+    # The kernel's interest list is one for both processes. On asyncio's selector loop the child
+    # removes the parent's registration here.
+    one, other = socket.socketpair()
+    with one, other:
+        one.setblocking(False)
+        seen = loop.create_future()
+        loop.add_reader(one, finish_once, seen)
+        in_child(lambda: loop.remove_reader(one))
+        other.send(b"x")
+        await asyncio.wait_for(seen, 10)
+        loop.remove_reader(one)

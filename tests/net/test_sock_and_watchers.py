@@ -117,9 +117,7 @@ async def test_numbers_used_again(loop: asyncio.AbstractEventLoop, duplicated: b
             os.close(copy)
 
 
-async def test_a_transport_after_an_operation(
-    loop: asyncio.AbstractEventLoop, pair: Pair
-) -> None:
+async def test_a_transport_after_an_operation(loop: asyncio.AbstractEventLoop, pair: Pair) -> None:
     near, far = pair
     await waited(loop, near, far, b"first")
     reader, writer = await asyncio.open_connection(sock=near)

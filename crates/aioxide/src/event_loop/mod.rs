@@ -44,6 +44,8 @@ pub(crate) const SCRATCH: usize = 120 * 1024;
 /// What the loop has of the kernel. Made by `_open`, gone after `_close_core`.
 #[derive(Debug)]
 pub(crate) struct Driver {
+    /// The process that opened it. A child of a fork shares the kernel's side with its parent.
+    process: u32,
     pub(crate) reactor: Reactor,
     pub(crate) notifier: Notifier,
 }
@@ -142,6 +144,13 @@ impl Native for LoopCore {
 }
 
 impl LoopCore {
+    /// Whether the loop was opened by this very process, not by the parent of a fork.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.driver
+            .get()
+            .is_some_and(|driver| driver.process == std::process::id())
+    }
+
     /// The kernel's side, or asyncio's error for a closed loop.
     pub(crate) fn driver(&self) -> Res<&Driver> {
         match self.driver.get() {
@@ -236,6 +245,7 @@ impl LoopCore {
 fn open(this: &Inst<LoopCore>) -> Res<Object> {
     let made = (|| -> std::io::Result<Driver> {
         let driver = Driver {
+            process: std::process::id(),
             reactor: Reactor::new()?,
             notifier: Notifier::new()?,
         };

@@ -16,7 +16,7 @@ use aioxide_driver::sys::monotonic_ns;
 use super::{Driver, Entry, LoopCore};
 use crate::ffi::error::{check_signals, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
-use crate::ffi::module::names;
+use crate::ffi::module::{imports, names};
 use crate::ffi::{Inst, Object, Raised, Res, context, gil, stop_iteration, value};
 use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
@@ -265,7 +265,18 @@ fn run(this: &Inst<LoopCore>) -> Res<Object> {
     // The loop must outlive the run, whatever a callback does to the last reference.
     let alive = this.own();
     let _running = stop_iteration::Running::begin();
-    alive.run()?;
+    if imports().current_tasks.is_some() {
+        alive.run()?;
+        return Ok(value::none());
+    }
+    // 3.14+: the current task can only be set on the loop that `_asyncio` itself knows as running,
+    // whatever `asyncio.events._set_running_loop` has been replaced by.
+    imports().set_running_loop.call1(this.as_any())?;
+    let raised = alive.run().err().map(Raised::take);
+    imports().set_running_loop.call1(value::none_ref())?;
+    if let Some(exception) = raised {
+        return Err(Raised::raise(exception));
+    }
     Ok(value::none())
 }
 

@@ -90,6 +90,9 @@ fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         debug_checks(this, callback, "call_soon_threadsafe", false)?;
     }
+    if let Some(class) = &imports().thread_safe_handle {
+        return call_soon_with_lock(this, class, callback, rest, ctx);
+    }
     let handle = Handle::create(callback.own(), rest, this.as_any().own(), context_of(ctx)?)?;
     if this.debug.get() {
         handle.capture_source()?;
@@ -98,6 +101,23 @@ fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     this.ready.borrow_mut().push(Entry::Handle(handle.clone()));
     this.notify();
     Ok(handle.into_object())
+}
+
+/// 3.14+: a handle that another thread cancels while it runs makes that thread wait. That is
+/// asyncio's own class, with its lock.
+fn call_soon_with_lock(
+    this: &Inst<LoopCore>,
+    class: &Any,
+    callback: &Any,
+    args: &[&Any],
+    ctx: Option<&Any>,
+) -> Res<Object> {
+    let args = value::tuple(args)?;
+    let ctx = ctx.unwrap_or(value::none_ref());
+    let handle = class.call(&[callback, &args, this.as_any(), ctx])?;
+    this.ready.borrow_mut().push(Entry::Foreign(handle.clone()));
+    this.notify();
+    Ok(handle)
 }
 
 /// The float of a time that was given; other numbers as Python converts them.

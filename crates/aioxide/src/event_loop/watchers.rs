@@ -304,7 +304,9 @@ impl Inst<LoopCore> {
         if wanted == watch.armed {
             return Some(removed);
         }
-        if let Ok(driver) = self.driver() {
+        if let Ok(driver) = self.driver()
+            && self.is_ours()
+        {
             // A descriptor that was closed before it was removed is gone from the kernel's list.
             let _ = if wanted.is_empty() {
                 driver.reactor.remove(fd)

@@ -18,6 +18,11 @@ pub(crate) fn copy_of(context: &Any) -> Res<Object> {
     unsafe { Object::from_new(ffi::PyContext_Copy(context.as_ptr())) }
 }
 
+pub(crate) fn is_context(object: &Any) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyContext_CheckExact(object.as_ptr()) != 0 }
+}
+
 /// Runs `body` inside `context`, as `context.run` does.
 ///
 /// Fails before running `body` if `context` is no context, or one that is entered already.

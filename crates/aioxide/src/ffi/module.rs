@@ -103,6 +103,9 @@ pub(crate) struct Imports {
     pub(crate) task_base: Object,
     pub(crate) handle_base: Object,
     pub(crate) timer_handle_base: Object,
+    /// 3.14 and later.
+    pub(crate) thread_safe_handle: Option<Object>,
+    pub(crate) set_running_loop: Object,
     pub(crate) base_create_task: Object,
     /// Whether it hands every keyword to the task factory (3.13.3 and later).
     pub(crate) create_task_passes_keywords: bool,
@@ -177,6 +180,8 @@ impl Imports {
             task_base: member(&c_asyncio, "Task")?,
             handle_base: member(&events, "Handle")?,
             timer_handle_base: member(&events, "TimerHandle")?,
+            thread_safe_handle: optional(&events, "_ThreadSafeHandle")?,
+            set_running_loop: member(&c_asyncio, "_set_running_loop")?,
             create_task_passes_keywords: takes_keywords(&base_create_task)?,
             base_create_task,
             buffered_protocol: member(&protocols, "BufferedProtocol")?,

@@ -75,7 +75,7 @@ const INIT: Signature<1> = Signature {
 
 fn init(this: &Inst<Future>, args: Args<'_>) -> Res<()> {
     let [loop_] = args.bind(&INIT)?;
-    this.state.initialise(loop_)
+    this.state.initialise(this.as_any(), loop_)
 }
 
 /// `loop.create_future()`.

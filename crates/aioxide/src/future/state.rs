@@ -135,7 +135,13 @@ impl FutureState {
     }
 
     /// `__init__`: binds the loop, and notes who made the future in debug mode.
-    pub(crate) fn initialise(&self, loop_: Option<&Any>) -> Res<()> {
+    ///
+    /// A second time it starts afresh up to 3.14, and is refused since.
+    pub(crate) fn initialise(&self, this: &Any, loop_: Option<&Any>) -> Res<()> {
+        if self.loop_.is_set() && imports().version >= (3, 15) {
+            let message = format!("{} is already initialized", this.repr_lossy());
+            return Err(Raised::runtime(&message));
+        }
         self.clear();
         self.state.set(State::Pending);
         self.log_traceback.set(false);

@@ -75,7 +75,16 @@ fn check_coroutine(coro: &Any) -> Res<()> {
 #[inline]
 fn set_up(this: &Inst<Task>, new: &NewTask<'_>) -> Res<()> {
     this.context.set(match new.context {
-        Some(ctx) if !ctx.is_none() => ctx.own(),
+        Some(ctx) if !ctx.is_none() => {
+            if imports().version >= (3, 15) && !context::is_context(ctx) {
+                this.log_destroy_pending.set(false);
+                return Err(Raised::type_error(&format!(
+                    "a contextvars.Context was expected, got {}",
+                    ctx.repr_lossy()
+                )));
+            }
+            ctx.own()
+        }
         _ => context::copy_current()?,
     });
     this.waiter.clear();
@@ -145,7 +154,7 @@ fn init(this: &Inst<Task>, args: Args<'_>) -> Res<()> {
             "Task() got an unexpected keyword argument 'eager_start'",
         ));
     }
-    this.future.initialise(loop_)?;
+    this.future.initialise(this.as_any(), loop_)?;
     this.log_destroy_pending.set(false);
     check_coroutine(coro)?;
     set_up(

@@ -24,8 +24,8 @@ pub(super) struct Parts<'a> {
     pub(super) extra: Object,
     pub(super) server: Option<&'a Any>,
     pub(super) context: Object,
-    /// Others may have the socket too.
-    pub(super) foreign: bool,
+    /// The family of a socket that we accepted; others may have any other socket too.
+    pub(super) accepted: Option<i64>,
 }
 
 /// The answer of `sock.getsockname()` or `getpeername()`; `None` if it has none.
@@ -66,7 +66,7 @@ impl Inst<StreamTransport> {
             extra,
             server,
             context,
-            foreign,
+            accepted,
         } = parts;
         let names = names();
         let fd = descriptor(sock)?;
@@ -79,7 +79,7 @@ impl Inst<StreamTransport> {
         self.context.set(context);
         self.loop_.set(core.own());
         self.fd.set(fd);
-        self.foreign.set(foreign);
+        self.foreign.set(accepted.is_none());
         self.sock.set(sock.own());
         self.set_protocol(protocol)?;
         if let Some(server) = server {
@@ -87,9 +87,13 @@ impl Inst<StreamTransport> {
             self.server.set(server.own());
         }
         core.set_owner(fd, value::weak_reference(self.as_any())?);
-        if sock.is_subtype_of(&imports().socket_class)
-            && is_internet(sock.getattr(&names.family)?.to_i64()?)
-        {
+        let family = match accepted {
+            Some(family) => family,
+            // What is no socket (a test's stand-in) has no family that we know.
+            None if !sock.is_subtype_of(&imports().socket_class) => 0,
+            None => sock.getattr(&names.family)?.to_i64()?,
+        };
+        if is_internet(family) {
             // A connection that was reset meanwhile refuses; its first read tells.
             let _ = sys::set_nodelay(fd);
         }
@@ -185,7 +189,7 @@ fn init(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<()> {
         extra: given(extra).map_or_else(value::dict, |extra| Ok(extra.own()))?,
         server: given(server),
         context: given(ctx).map_or_else(context::copy_current, |ctx| Ok(ctx.own()))?,
-        foreign: true,
+        accepted: None,
     })
 }
 

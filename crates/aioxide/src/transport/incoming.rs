@@ -83,7 +83,7 @@ impl Inst<Listener> {
                 extra,
                 server: server.as_deref(),
                 context: ctx.clone(),
-                foreign: false,
+                accepted: Some(self.family.get()),
             })
             .map(drop)
         })

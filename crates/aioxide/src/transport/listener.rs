@@ -121,9 +121,12 @@ pub(crate) fn describe_accept(this: &Inst<Listener>) -> Res<Object> {
 
 impl Inst<Listener> {
     fn accept_all(&self) -> Res<()> {
+        if !self.is_open()? {
+            return Ok(());
+        }
         for _ in 0..=self.backlog.get() {
-            // A factory may have closed the server, and a user the socket.
-            if !self.active.get() || !self.is_open()? {
+            // A factory may have closed the server.
+            if !self.active.get() {
                 return Ok(());
             }
             match sys::accept_from(self.fd.get()) {

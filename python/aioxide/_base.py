@@ -1,0 +1,31 @@
+"""What the parts of the event loop may count on, for type checkers.
+
+At run time the parts are plain mixins, put together in ``events.EventLoop``. Type checkers see them
+as deriving from both halves of it, with the protected methods of BaseEventLoop that typeshed leaves
+out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncGenerator
+    from typing import Any
+
+    from . import _aioxide
+
+    class LoopPart(_aioxide.LoopCore, asyncio.BaseEventLoop):
+        """Both halves of the event loop."""
+
+        _old_agen_hooks: Any
+
+        def _check_closed(self) -> None: ...
+        def _check_running(self) -> None: ...
+        def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
+        def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None: ...
+        def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None: ...
+
+else:
+    LoopPart = object
