@@ -115,6 +115,12 @@ fn call_soon_with_lock(
     let args = value::tuple(args)?;
     let ctx = ctx.unwrap_or(value::none_ref());
     let handle = class.call(&[callback, &args, this.as_any(), ctx])?;
+    if this.debug.get() {
+        // Its last frame is that of the class's own `__init__`.
+        handle
+            .getattr(&names()._source_traceback)?
+            .call_method0(&names().pop)?;
+    }
     this.ready.borrow_mut().push(Entry::Foreign(handle.clone()));
     this.notify();
     Ok(handle)
