@@ -20,7 +20,12 @@ from .verdicts import ModuleReport
 #: The time limits of pytest are for one test of ours, and a module has hundreds. Its own limits are
 #: small enough that pytest's watchdog (`faulthandler_timeout`) never has to end the whole run.
 TIMEOUT, MAX_LOSSES = 20.0, 3
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(0)]
+#: The modules run in processes of their own, whose files are open while the next test starts.
+pytestmark = [
+    pytest.mark.conformance,
+    pytest.mark.timeout(0),
+    pytest.mark.may_leave_residue,
+]
 
 Running = dict[str, Future[ModuleReport]]
 
