@@ -42,10 +42,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import what asyncio deprecates only when it is asked for."""
-    if name == "EventLoopPolicy":
-        from . import policy
+if not TYPE_CHECKING:  # a type checker would believe that there is every name
 
-        return policy.EventLoopPolicy
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Import what asyncio deprecates only when it is asked for."""
+        if name == "EventLoopPolicy":
+            from . import policy
+
+            return policy.EventLoopPolicy
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,8 @@ import socket
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar, final
 
+from typing_extensions import disjoint_base
+
 _T = TypeVar("_T")
 
 __version__: str
@@ -15,8 +17,10 @@ def live_objects() -> dict[str, int]: ...
 def _connect_debugger(loop: object, coro: Coroutine[Any, Any, Any], name: str, /) -> bool: ...
 def _panic_for_tests() -> None: ...
 
+@disjoint_base
 class Future(asyncio.Future[_T]): ...
 
+@disjoint_base
 class Task(asyncio.Task[_T]):
     def __init__(
         self,
@@ -27,10 +31,17 @@ class Task(asyncio.Task[_T]):
         context: contextvars.Context | None = None,
         eager_start: bool = False,
     ) -> None: ...
+    def get_context(self) -> contextvars.Context: ...
 
-class Handle(asyncio.Handle): ...
-class TimerHandle(asyncio.TimerHandle): ...
+@disjoint_base
+class Handle(asyncio.Handle):
+    def get_context(self) -> contextvars.Context: ...
 
+@disjoint_base
+class TimerHandle(asyncio.TimerHandle):
+    def get_context(self) -> contextvars.Context: ...
+
+@disjoint_base
 class LoopCore:
     _closed: bool
     _debug: bool
@@ -52,7 +63,45 @@ class LoopCore:
     def get_debug(self) -> bool: ...
     def time(self) -> float: ...
     def create_future(self) -> Future[Any]: ...
+    def create_task(
+        self, coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T], /, **kwargs: Any
+    ) -> Task[_T]: ...
+    def call_soon(
+        self,
+        callback: Callable[..., object],
+        /,
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> Handle: ...
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[..., object],
+        /,
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> Handle: ...
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        /,
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> TimerHandle: ...
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        /,
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> TimerHandle: ...
+    def add_reader(self, fd: Any, callback: Callable[..., Any], /, *args: Any) -> None: ...
+    def add_writer(self, fd: Any, callback: Callable[..., Any], /, *args: Any) -> None: ...
+    def remove_reader(self, fd: Any, /) -> bool: ...
+    def remove_writer(self, fd: Any, /) -> bool: ...
 
+@disjoint_base
 class StreamTransport(asyncio.Transport):
     def __init__(
         self,

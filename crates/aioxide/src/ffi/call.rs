@@ -232,6 +232,22 @@ impl<'a> Args<'a> {
         Ok(bound)
     }
 
+    /// The one argument of `def function(self, parameter)`, by position or by keyword.
+    #[inline]
+    pub(crate) fn one(&self, function: &'static str, parameter: &'static CStr) -> Res<&'a Any> {
+        if let (&[value], true) = (self.positional, self.names.is_empty()) {
+            return Ok(value);
+        }
+        let signature = Signature {
+            function,
+            parameters: [parameter],
+            positional: 1,
+            required: 1,
+        };
+        let [value] = self.bind(&signature)?;
+        value.ok_or_else(|| Self::unexpected(function, super::value::none_ref()))
+    }
+
     #[cold]
     pub(crate) fn unexpected(function: &str, name: &Any) -> Raised {
         Raised::type_error(&format!(

@@ -7,7 +7,7 @@ use crate::event_loop::LoopCore;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Inst, Object, Raised, Res, value};
+use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 
 const READ_ERROR: &str = "Fatal read error on socket transport";
 
@@ -167,8 +167,8 @@ fn resume_reading(this: &Inst<StreamTransport>) -> Res<Object> {
     Ok(value::none())
 }
 
-fn set_protocol(this: &Inst<StreamTransport>, protocol: &Any) -> Res<Object> {
-    this.set_protocol(protocol)?;
+fn set_protocol(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
+    this.set_protocol(args.one("set_protocol", c"protocol")?)?;
     Ok(value::none())
 }
 
@@ -180,7 +180,7 @@ pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTran
     b.method0(c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the transport receives.")
         .method0(c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nReceive nothing until resume_reading(). Pausing again does nothing.")
         .method0(c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nReceive again.")
-        .method1(c"set_protocol", set_protocol, c"set_protocol($self, protocol, /)\n--\n\nTell another protocol from now on.")
+        .method(c"set_protocol", set_protocol, c"set_protocol($self, /, protocol)\n--\n\nTell another protocol from now on.")
         .method0(c"get_protocol", get_protocol, c"get_protocol($self, /)\n--\n\nThe current protocol; None once the connection is lost.")
         .getter(c"_protocol", get_protocol, c"The current protocol.")
 }

@@ -11,7 +11,7 @@ use crate::event_loop::LoopCore;
 use crate::ffi::buffer::{Buffer, bytes_slice, is_bytes_like};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Inst, Object, Raised, Res, value};
+use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 
 /// asyncio's `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
 const SILENT_WRITES: u32 = 5;
@@ -234,13 +234,13 @@ fn wrong_type(data: &Any) -> Res<Raised> {
     )))
 }
 
-fn write(this: &Inst<StreamTransport>, data: &Any) -> Res<Object> {
-    this.write(data)?;
+fn write(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
+    this.write(args.one("write", c"data")?)?;
     Ok(value::none())
 }
 
-fn writelines(this: &Inst<StreamTransport>, chunks: &Any) -> Res<Object> {
-    this.writelines(chunks)?;
+fn writelines(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
+    this.writelines(args.one("writelines", c"list_of_data")?)?;
     Ok(value::none())
 }
 
@@ -276,8 +276,8 @@ fn reset_empty_waiter(this: &Inst<StreamTransport>) -> Res<Object> {
 }
 
 pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
-    b.method1(c"write", write, c"write($self, data, /)\n--\n\nSend data, now or later. Never blocks.")
-        .method1(c"writelines", writelines, c"writelines($self, list_of_data, /)\n--\n\nSend several pieces of data, in order.")
+    b.method(c"write", write, c"write($self, /, data)\n--\n\nSend data, now or later. Never blocks.")
+        .method(c"writelines", writelines, c"writelines($self, /, list_of_data)\n--\n\nSend several pieces of data, in order.")
         .method0(c"write_eof", write_eof, c"write_eof($self, /)\n--\n\nEnd the sending side once everything is sent; the peer reads the end of the stream.")
         .method0(c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\nTrue: write_eof() is supported.")
         .method0(c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\nA future that is done when everything is sent.")
