@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from . import _aioxide
 
-    class LoopPart(_aioxide.LoopCore, asyncio.BaseEventLoop):
+    # The native half has plainer types than typeshed's TypeVarTuples: same calls, same results.
+    class LoopPart(_aioxide.LoopCore, asyncio.BaseEventLoop):  # type: ignore[misc]
         """Both halves of the event loop."""
 
         _old_agen_hooks: Any

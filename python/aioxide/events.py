@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["EventLoop"]
 
 
-class EventLoop(SignalHandlers, Connections, _aioxide.LoopCore, asyncio.BaseEventLoop):
+# The ignored complaint is explained in _base.py.
+class EventLoop(  # type: ignore[misc]
+    SignalHandlers, Connections, _aioxide.LoopCore, asyncio.BaseEventLoop
+):
     """An asyncio event loop whose callbacks, tasks, timers and sockets run natively.
 
     It is an ``asyncio.BaseEventLoop``: what is not overridden here or in the native half behaves
