@@ -182,10 +182,26 @@ impl<E: TimerEntry> Timers<E> {
     /// An entry that is in here has just been cancelled. To be called once for each such entry, before
     /// any other method.
     ///
-    /// Takes out cancelled entries where that is cheap.
+    /// Takes out cancelled entries where that is cheap. The one that was pushed last, if it is
+    /// among them, is the answer, so that push and cancel go without the graveyard.
     #[inline]
-    pub fn note_cancelled(&mut self, graveyard: &mut Vec<E>) {
+    pub fn note_cancelled(&mut self, graveyard: &mut Vec<E>) -> Option<E> {
         self.cancelled += 1;
+        let last = self
+            .heap
+            .pop_if(|last| last.entry.is_cancelled())
+            .map(|slot| slot.entry);
+        if last.is_some() {
+            self.uncount();
+            if self.cancelled == 0 {
+                return last;
+            }
+        }
+        self.take_out_cancelled(graveyard);
+        last
+    }
+
+    fn take_out_cancelled(&mut self, graveyard: &mut Vec<E>) {
         while let Some(slot) = self.heap.pop_if(|last| last.entry.is_cancelled()) {
             self.uncount();
             graveyard.push(slot.entry);

@@ -1,7 +1,7 @@
 //! Conversions between Python's seconds and nanoseconds.
 #![allow(clippy::float_cmp, clippy::unwrap_used, missing_docs)] // Floats must be equal to the last bit here.
 
-use aioxide_core::clock::{NEVER, ns_to_seconds, seconds_to_ns};
+use aioxide_core::clock::{NEVER, delay_to_ns, ns_to_seconds, seconds_to_ns};
 use proptest::prelude::*;
 
 /// 97 days in nanoseconds: below, no two readings share a float.
@@ -128,4 +128,34 @@ fn the_edges() {
     }
     assert_eq!(seconds_to_ns(f64::NAN), None);
     assert_eq!(seconds_to_ns(-f64::NAN), None);
+}
+
+proptest! {
+    /// A delay is over when Python's own sum of clock and delay has come, but for that sum's rounding.
+    #[test]
+    fn a_delay_is_not_short(now in 0_u64..8_000_000_000_000_000, delay in 0.0..1e6_f64) {
+        let deadline = delay_to_ns(now, delay).expect("no NaN");
+        let when = ns_to_seconds(now) + delay;
+        // One nanosecond is asyncio's own tolerance, the resolution of the clock.
+        prop_assert!(ns_to_seconds(deadline + 1) >= when);
+        prop_assert!(ns_to_seconds(deadline) <= when + 4e-9);
+    }
+
+    /// Longer delays end later.
+    #[test]
+    fn delays_keep_their_order(now in 0_u64..u64::MAX, one in -1.0..1e9_f64, other in -1.0..1e9_f64) {
+        let (short, long) = if one <= other { (one, other) } else { (other, one) };
+        prop_assert!(delay_to_ns(now, short) <= delay_to_ns(now, long));
+    }
+}
+
+#[test]
+fn delays_at_the_edges() {
+    assert_eq!(delay_to_ns(5, f64::NAN), None);
+    assert_eq!(delay_to_ns(5, -1.0), Some(5));
+    assert_eq!(delay_to_ns(5, 0.0), Some(5));
+    assert_eq!(delay_to_ns(5, 1e-12), Some(6));
+    assert_eq!(delay_to_ns(5, 0.01), Some(10_000_005));
+    assert_eq!(delay_to_ns(5, f64::INFINITY), Some(NEVER));
+    assert_eq!(delay_to_ns(NEVER - 1, 60.0), Some(NEVER));
 }

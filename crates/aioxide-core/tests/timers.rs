@@ -93,7 +93,10 @@ impl Pair {
     fn cancel_id(&mut self, id: usize) {
         self.flags[id].set(true);
         self.model[id].1 = Place::Cancelled;
-        self.call(Timers::note_cancelled);
+        self.call(|timers, graveyard| {
+            let last = timers.note_cancelled(graveyard);
+            graveyard.extend(last);
+        });
     }
 
     fn waiting(&self) -> Vec<usize> {

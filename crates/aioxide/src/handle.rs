@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 
+use aioxide_core::clock::ns_to_seconds;
 use aioxide_core::timers::TimerEntry;
 
 use crate::event_loop::LoopCore;
@@ -280,7 +281,19 @@ pub(crate) struct TimerHandle {
     _unused: Slot,
     flags: Flags,
     scheduled: Cell<bool>,
+    /// Seconds of the loop's clock; behind `since`, if that is set.
     when: Cell<f64>,
+    /// The clock when a delay began, in nanoseconds; 0 for a time that was given as such.
+    since: Cell<u64>,
+}
+
+/// The time of a timer.
+#[derive(Debug)]
+pub(crate) enum When {
+    /// A time in seconds, and the caller's own object if it was no float.
+    At(f64, Option<Object>),
+    /// So many seconds after the clock's nanosecond.
+    After(u64, f64),
 }
 
 /// Dead handles kept for reuse while the loop is busy: for a burst of 100,000 callbacks this halves
@@ -424,9 +437,13 @@ impl TimerHandle {
         args: &[&Any],
         loop_: Object,
         ctx: Object,
-        (when, when_object): (f64, Option<Object>),
+        when: When,
     ) -> Res<Own<TimerHandle>> {
         let (call, count) = Call::new(callback, args, loop_, ctx)?;
+        let (when, since, when_object) = match when {
+            When::At(when, object) => (when, 0, object),
+            When::After(since, delay) => (delay, since, None),
+        };
         TIMER_HANDLE.create(TimerHandle {
             call,
             when_object: Slot::new(when_object),
@@ -437,6 +454,7 @@ impl TimerHandle {
             },
             scheduled: Cell::new(true),
             when: Cell::new(when),
+            since: Cell::new(since),
         })
     }
 
@@ -541,28 +559,46 @@ fn cancel_handle(this: &Inst<Handle>) -> Res<Object> {
 }
 
 fn cancel_timer(this: &Inst<TimerHandle>) -> Res<Object> {
-    if !this.is_cancelled() {
-        let loop_ = this.call.loop_.get();
-        let native = loop_.as_deref().and_then(Any::downcast::<LoopCore>);
-        cancel(this)?;
-        match (native, &loop_) {
-            (Some(core), _) if this.scheduled.get() => core.timer_cancelled(),
-            (None, Some(loop_)) => {
-                // Another loop's timer: it counts for itself.
-                loop_.call_method1(&*value::text("_timer_handle_cancelled")?, this.as_any())?;
+    if this.is_cancelled() {
+        return Ok(value::none());
+    }
+    let loop_ = this.call.loop_.get();
+    let native = loop_.as_deref().and_then(Any::downcast::<LoopCore>);
+    match (native, &loop_) {
+        (Some(core), _) if !core.is_debug() => {
+            this.flags.cancelled.set(true);
+            this.call.forget_callback();
+            this.flags.count.set(0);
+            if this.scheduled.get() {
+                core.timer_cancelled();
             }
-            _ => {}
         }
+        (Some(core), _) => {
+            cancel(this)?;
+            if this.scheduled.get() {
+                core.timer_cancelled();
+            }
+        }
+        (None, Some(loop_)) => {
+            // Another loop's timer: it counts for itself.
+            loop_.call_method1(&*value::text("_timer_handle_cancelled")?, this.as_any())?;
+            cancel(this)?;
+        }
+        (None, None) => cancel(this)?,
     }
     Ok(value::none())
 }
 
-/// `when` as the caller gave it.
+/// `when` as the caller gave it, or as `time() + delay` gives it.
 fn when_object(this: &Inst<TimerHandle>) -> Res<Object> {
-    match this.when_object.get() {
-        Some(object) => Ok(object),
-        None => value::float(this.when.get()),
+    if let Some(object) = this.when_object.get() {
+        return Ok(object);
     }
+    let began = match this.since.get() {
+        0 => 0.0,
+        since => ns_to_seconds(since),
+    };
+    value::float(began + this.when.get())
 }
 
 fn get_scheduled(this: &Inst<TimerHandle>) -> Res<Object> {
@@ -637,6 +673,7 @@ fn init_timer(this: &Inst<TimerHandle>, args: Args<'_>) -> Res<()> {
     init_call(&**this, [callback, call_args, loop_, ctx])?;
     this.when.set(when.exact_number().unwrap_or(f64::NAN));
     this.when_object.set(when.own());
+    this.since.set(0);
     this.scheduled.set(false);
     this.track();
     Ok(())

@@ -1,6 +1,6 @@
 //! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, `create_task`, `create_future`.
 
-use aioxide_core::clock::{ns_to_seconds, seconds_to_ns};
+use aioxide_core::clock::{Nanos, delay_to_ns, ns_to_seconds, seconds_to_ns};
 use aioxide_driver::sys::monotonic_ns;
 
 use super::{Entry, LoopCore};
@@ -9,7 +9,7 @@ use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, gil, value};
 use crate::future::{self, LoopSlot};
-use crate::handle::{Handle, TimerHandle};
+use crate::handle::{Handle, TimerHandle, When};
 use crate::task::{self, NewTask};
 
 /// Splits `(leading..., *args, context=None)`.
@@ -138,13 +138,13 @@ fn seconds(object: &Any) -> Res<f64> {
 #[inline]
 fn schedule(
     this: &Inst<LoopCore>,
-    when: f64,
-    when_object: Option<Object>,
+    deadline: Option<Nanos>,
+    when: When,
     callback: &Any,
     args: &[&Any],
     ctx: Option<&Any>,
 ) -> Res<Own<TimerHandle>> {
-    let Some(deadline) = seconds_to_ns(when) else {
+    let Some(deadline) = deadline else {
         return Err(Raised::new(Kind::Value, "Invalid value NaN (not a number)"));
     };
     let timer = TimerHandle::create(
@@ -152,7 +152,7 @@ fn schedule(
         args,
         this.as_any().own(),
         context_of(ctx)?,
-        (when, when_object),
+        when,
     )?;
     if this.debug.get() {
         timer.capture_source()?;
@@ -171,8 +171,10 @@ fn call_at(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         debug_checks(this, callback, "call_at", true)?;
     }
+    let time = seconds(when)?;
     let object = (!when.is_exact_float()).then(|| when.own());
-    Ok(schedule(this, seconds(when)?, object, callback, rest, ctx)?.into_object())
+    let deadline = seconds_to_ns(time);
+    Ok(schedule(this, deadline, When::At(time, object), callback, rest, ctx)?.into_object())
 }
 
 fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
@@ -185,15 +187,17 @@ fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         debug_checks(this, callback, "call_at", true)?;
     }
-    let now = ns_to_seconds(monotonic_ns());
-    let (when, object) = if let Some(delay) = delay.exact_number() {
-        (now + delay, None)
+    let now = monotonic_ns();
+    let (deadline, when) = if let Some(delay) = delay.exact_number() {
+        (delay_to_ns(now, delay), When::After(now, delay))
     } else {
         // Any number that can be added to a float.
-        let sum = value::float(now)?.add(delay)?;
-        (seconds(&sum)?, (!sum.is_exact_float()).then_some(sum))
+        let sum = value::float(ns_to_seconds(now))?.add(delay)?;
+        let time = seconds(&sum)?;
+        let object = (!sum.is_exact_float()).then_some(sum);
+        (seconds_to_ns(time), When::At(time, object))
     };
-    Ok(schedule(this, when, object, callback, rest, ctx)?.into_object())
+    Ok(schedule(this, deadline, when, callback, rest, ctx)?.into_object())
 }
 
 fn time(_this: &Inst<LoopCore>) -> Res<Object> {
@@ -205,8 +209,15 @@ impl Inst<LoopCore> {
     #[inline]
     pub(crate) fn timer_cancelled(&self) {
         let mut dead = self.graveyard.take();
-        self.timers.borrow_mut().note_cancelled(&mut dead);
-        self.bury(dead);
+        let last = self.timers.borrow_mut().note_cancelled(&mut dead);
+        if let Some(timer) = last {
+            timer.set_unscheduled();
+        }
+        if dead.is_empty() {
+            self.graveyard.set(dead);
+        } else {
+            self.bury(dead);
+        }
     }
 }
 

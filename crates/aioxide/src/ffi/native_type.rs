@@ -436,7 +436,9 @@ unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
         class.live.set(class.live.get() - 1);
         guard_void(|| drop(state));
         let ptype = ffi::Py_TYPE(object);
-        let kept = exact && ffi::PyObject_GC_IsFinalized(object) == 0 && class.free.push(object);
+        let kept = exact
+            && (!T::FINALIZER || ffi::PyObject_GC_IsFinalized(object) == 0)
+            && class.free.push(object);
         if !kept {
             match (*ptype).tp_free {
                 Some(free) => free(object.cast()),
