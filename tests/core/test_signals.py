@@ -22,6 +22,8 @@ pytestmark = pytest.mark.usefixtures("loop")
 @pytest.fixture(autouse=True)
 def unchanged() -> Iterator[None]:
     """Whatever a test does, the process's handlers and wake-up descriptor are as before."""
+    # A shell that starts the tests in the background has them ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     watched = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
     before = [signal.getsignal(number) for number in watched]
     wakeup = signal.set_wakeup_fd(-1)
