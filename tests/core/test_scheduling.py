@@ -570,3 +570,22 @@ def test_task_factory_gets_every_keyword(loop: asyncio.AbstractEventLoop) -> Non
         loop.set_task_factory(1)  # type: ignore[arg-type]
     loop.set_task_factory(None)
     assert loop.get_task_factory() is None
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_destructor_schedules_while_the_loop_goes_to_sleep(
+    loop: asyncio.AbstractEventLoop, later: bool
+) -> None:
+    # The last reference to a finished task may be the one that says it is the current task.
+    class Result:
+        def __del__(self) -> None:
+            if later:
+                loop.call_later(0.001, loop.stop)
+            else:
+                loop.call_soon(loop.stop)
+
+    async def child() -> Result:
+        return Result()
+
+    loop.create_task(child())
+    loop.run_forever()

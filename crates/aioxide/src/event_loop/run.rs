@@ -109,12 +109,18 @@ impl Inst<LoopCore> {
     /// Nothing is ready: waits for a descriptor, a timer, another thread or a signal.
     #[inline]
     fn sleep(&self) -> Res<()> {
-        let mut dead = self.graveyard.take();
-        let deadline = self.timers.borrow_mut().next_deadline(&mut dead);
-        let freed_some = !dead.is_empty();
-        self.bury(dead);
-        if freed_some && !self.ready.borrow().is_empty() {
-            // What was freed has scheduled something.
+        // What these two let go of may schedule something: so look at queue and timers after them.
+        self.leave_task()?;
+        let deadline = loop {
+            let mut dead = self.graveyard.take();
+            let deadline = self.timers.borrow_mut().next_deadline(&mut dead);
+            let freed_none = dead.is_empty();
+            self.bury(dead);
+            if freed_none {
+                break deadline;
+            }
+        };
+        if !self.ready.borrow().is_empty() || self.stopping.get() {
             return Ok(());
         }
         let timeout = match deadline {
@@ -127,7 +133,6 @@ impl Inst<LoopCore> {
             },
         };
         self.skipped.set(0);
-        self.leave_task()?;
         crate::handle::trim_pools();
         self.poll(timeout)?;
         check_signals()
