@@ -44,7 +44,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
     wanted = [
         str(item.callspec.params["module"])
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == "test_module"
+        if isinstance(item, pytest.Function) and item.get_closest_marker("conformance")
     ]
     session = replace(make_session(HOME, timeout=TIMEOUT), max_losses=MAX_LOSSES)
     with ThreadPoolExecutor(DEFAULT_JOBS) as pool:
