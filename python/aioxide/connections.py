@@ -51,12 +51,8 @@ class Connections(LoopPart):
         ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
         context: contextvars.Context | None = None,
-        **options: Any,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(rawsock)
-        if context is not None:
-            # Only Pythons that know the parameter give it.
-            options["context"] = context
         ssl_protocol: Any = sslproto.SSLProtocol(
             self,
             protocol,
@@ -66,7 +62,6 @@ class Connections(LoopPart):
             server_hostname,
             ssl_handshake_timeout=cast("int | None", ssl_handshake_timeout),
             ssl_shutdown_timeout=ssl_shutdown_timeout,
-            **options,
         )
         _aioxide.StreamTransport(self, rawsock, ssl_protocol, None, extra, server, context)
         transport: asyncio.Transport = ssl_protocol._app_transport
