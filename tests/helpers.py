@@ -256,10 +256,6 @@ async def connect(
 async def attach(protocol: Callable[[], Any] = Recorder) -> tuple[Any, socket.socket]:
     """Give a new protocol one end of a connection; return it with the bare socket opposite."""
     near, far = tcp_pair()
-    # Left to itself the kernel lets the buffers grow to tens of megabytes, and then takes at once
-    # what a test means to be too much.
-    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
-    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
     _, made = await asyncio.get_running_loop().create_connection(protocol, sock=near)
     return made, far
 
