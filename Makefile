@@ -9,6 +9,8 @@ PYTHONS ?=
 PYTEST_ARGS ?=
 CONFORMANCE_ARGS ?=
 BENCH_ARGS ?=
+# Which suites `make downstream` runs; all of them if empty.
+SUITES ?=
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -21,13 +23,16 @@ SHELL := /bin/sh
 
 PY := $(VENV)/bin/python
 STAMPS := $(VENV)/.aioxide
+# What the runs leave for docs/compatibility.md.
+RECORDS := $(CARGO_TARGET_DIR)/compatibility
+MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 # What a run on one more Python, or on one more build, need not repeat.
 ONCE := --ignore=tests/source --ignore=tests/typing
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
-BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/source tests/typing, \
+BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/downstream tests/source tests/typing, \
 	$(sort $(wildcard tests/*.py) $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
 MISUSE := --no-warn-unused-ignores $(addprefix --disable-error-code=,arg-type attr-defined call-arg \
 	comparison-overlap has-type misc no-any-return no-untyped-call operator union-attr var-annotated)
@@ -49,8 +54,8 @@ endif
 endif
 endif
 
-.PHONY: help demo test test-rust test-python conformance test-pythons test-checked test-all lint \
-	fmt bench bench-quick build docs clean FORCE
+.PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
+	test-all lint fmt bench bench-quick build docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +85,10 @@ test-python: $(STAMPS)/extension $(STAMPS)/demo ## only the Python tests: behavi
 conformance: $(STAMPS)/extension ## only CPython's own asyncio suite, on our loop, Task and Future
 	$(call say,CPython's asyncio suite on $$($(PY) --version))
 	@$(PY) -m tests.conformance --impl aioxide $(CONFORMANCE_ARGS)
+
+downstream: $(STAMPS)/extension ## other projects' own tests on asyncio and aioxide, about 12 minutes (SUITES="aiohttp anyio")
+	@mkdir -p $(RECORDS)
+	@$(PY) -m tests.downstream --json $(RECORDS)/downstream-$(MINOR).json $(SUITES)
 
 test-pythons: $(STAMPS)/venv ## Python tests and CPython's suite on the other Pythons found here (PYTHONS="3.13 3.14")
 	@mine=$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
@@ -125,7 +134,15 @@ bench: $(STAMPS)/extension $(STAMPS)/bench ## the scheduling benchmark beside as
 bench-quick: ## the same with few rounds: a first impression, not a record
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
 
-docs: $(STAMPS)/venv ## check that the documents are all there and that their links resolve
+docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
+	@mkdir -p $(RECORDS)
+	$(call say,behaviour tests and CPython's suite on $$($(PY) --version), recorded)
+	@AIOXIDE_COMPATIBILITY_RECORD=$(RECORDS)/used.json $(PY) -m pytest --quiet -p no:cacheprovider \
+		-p scripts.compatibility_recorder --implementation aioxide tests/core tests/net > $(STAMPS)/log 2>&1 \
+		|| tail -n 20 $(STAMPS)/log
+	@$(PY) -m tests.conformance --json $(RECORDS)/conformance-$(MINOR).json > $(STAMPS)/log 2>&1 \
+		|| tail -n 20 $(STAMPS)/log
+	@$(PY) scripts/compatibility.py --records $(RECORDS)
 	@$(PY) scripts/check_docs.py
 
 clean: ## remove what make has made, and nothing else

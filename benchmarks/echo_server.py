@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import threading
-from typing import cast
+from typing import Any, cast
 
 from implementations import IMPLEMENTATIONS, new_loop, pin
 
@@ -53,11 +53,11 @@ async def echo_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         writer.close()
 
 
-async def start(mode: str) -> tuple[asyncio.Server, int]:
+async def start(mode: str, aio: Any) -> tuple[asyncio.Server, int]:
     """Start the server; it and its port."""
     loop = asyncio.get_running_loop()
     if mode == "streams":
-        server = await asyncio.start_server(echo_stream, "127.0.0.1", 0, backlog=BACKLOG)
+        server = await aio.start_server(echo_stream, "127.0.0.1", 0, backlog=BACKLOG)
     else:
         protocol = {"protocol": Echo, "three-writes": ThreeWrites}[mode]
         server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=BACKLOG)
@@ -98,9 +98,10 @@ def main() -> None:
     pin(options.cpu)
     if options.malloc == "settled":
         settle_malloc()
-    loop = new_loop(IMPLEMENTATIONS[options.implementation])
+    implementation = IMPLEMENTATIONS[options.implementation]
+    loop = new_loop(implementation)
     asyncio.set_event_loop(loop)
-    server, port = loop.run_until_complete(start(options.mode))
+    server, port = loop.run_until_complete(start(options.mode, implementation.aio()))
     threading.Thread(target=answer_control, daemon=True).start()
     say({"port": port})
     loop.run_forever()

@@ -26,6 +26,12 @@ class Implementation:
     about: str
     stock_tasks: bool = False
     """Keep the C `asyncio.Task` and `asyncio.Future` and take only the loop."""
+    namespace: str = "asyncio"
+    """The module that a program of this implementation imports as `asyncio`."""
+
+    def aio(self) -> Any:
+        """`sleep`, `gather`, `Queue`, `start_server`: what programs call."""
+        return importlib.import_module(self.namespace)
 
     def version(self) -> str | None:
         """Version of the package, None where it is not installed."""
@@ -45,7 +51,8 @@ IMPLEMENTATIONS = {
         Implementation("rloop", "rloop", "Rust loop, C Task and Future"),
         Implementation("rsloop", "rsloop", "Rust loop with its own runtime thread"),
         Implementation("zuvloop", "zuvloop", "Zig over libuv"),
-        Implementation("aioxide", "aioxide", "loop, Task and Future in Rust"),
+        Implementation("aioxide", "aioxide", "all of asyncio in Rust", namespace="aioxide"),
+        Implementation("aioxide-loop", "aioxide", "aioxide's loop, Task and Future only"),
         Implementation(
             "aioxide-ctask", "aioxide", "aioxide's loop under the C Task and Future", True
         ),
@@ -59,7 +66,7 @@ class Environment:
 
     loop: asyncio.AbstractEventLoop
     aio: Any
-    """Where sleep, gather, Queue, Lock and wait_for come from: the module `asyncio`."""
+    """Where sleep, gather, Queue and Lock come from: `asyncio`, or what takes its place."""
     create_future: Callable[[], asyncio.Future[Any]]
 
 
@@ -84,7 +91,7 @@ def environment(implementation: Implementation, loop: asyncio.AbstractEventLoop)
     create_future: Callable[[], asyncio.Future[Any]] = loop.create_future
     if implementation.stock_tasks:
         create_future = functools.partial(asyncio.Future, loop=loop)
-    return Environment(loop, asyncio, create_future)
+    return Environment(loop, implementation.aio(), create_future)
 
 
 def pin(cpu: int | None) -> None:

@@ -136,11 +136,20 @@ COUNTED = {
     "future-ping-pong": of_loop("create_future"),
     "queue-ping-pong": of_primitive("Queue", "put"),
     "queue-bounded": of_primitive("Queue", "get"),
+    "queue-unbounded": of_primitive("Queue", "get"),
+    "queue-priority": of_primitive("PriorityQueue", "get"),
     "await-done": awaits,
     "timer-one-callback": of_loop("call_later"),
     "timer-hundred": of_loop("call_later"),
     "timer-in-flight": of_loop("call_later"),
     "lock-uncontended": of_primitive("Lock", "acquire"),
+    "lock-hand-over": of_primitive("Lock", "acquire"),
+    "semaphore-hand-over": of_primitive("Semaphore", "acquire"),
+    "event-hand-over": of_primitive("Event", "wait"),
+    "condition-hand-over": of_primitive("Condition", "wait"),
+    "timeout-unused": of_primitive("timeout"),
+    "task-group-thousand": of_loop("create_task"),
+    "wait-hundred": of_loop("create_task"),
     "wait-for-done": of_primitive("wait_for"),
     "wait-for-coroutine": of_primitive("wait_for"),
 }
@@ -244,12 +253,35 @@ async def wait_for_nothing(awaitable: Any, _limit: float) -> None:
         awaitable.close()
 
 
+async def wait_for_none(tasks: Any, timeout: float) -> Any:
+    return set(), set(tasks)
+
+
+def timeout_at_once(_delay: float) -> asyncio.Timeout:
+    return asyncio.timeout(0)
+
+
 class OpenLock(asyncio.Lock):
     async def acquire(self) -> Any:
         return True
 
     def release(self) -> None:
         pass
+
+
+class OpenSemaphore(asyncio.Semaphore):
+    async def acquire(self) -> Any:
+        return True
+
+
+class OpenEvent(asyncio.Event):
+    async def wait(self) -> Any:
+        return True
+
+
+class HastyCondition(asyncio.Condition):
+    async def wait(self) -> Any:
+        return True
 
 
 class LifoQueue(asyncio.LifoQueue[Any]):
@@ -335,6 +367,8 @@ FAULTS: list[tuple[str, Fault]] = [
     ("future-ping-pong", other_results),
     ("queue-ping-pong", primitive("Queue")(ReturnedBall)),
     ("queue-bounded", primitive("Queue")(LifoQueue)),
+    ("queue-unbounded", primitive("Queue")(LifoQueue)),
+    ("queue-priority", primitive("PriorityQueue")(LifoQueue)),
     ("await-done", other_results),
     ("timer-one-callback", timers_not_cancelled),
     ("timer-one-callback", timers_never_fire),
@@ -343,6 +377,13 @@ FAULTS: list[tuple[str, Fault]] = [
     ("timer-in-flight", timers_not_cancelled),
     ("timer-in-flight", timers_never_fire),
     ("lock-uncontended", primitive("Lock")(OpenLock)),
+    ("lock-hand-over", primitive("Lock")(OpenLock)),
+    ("semaphore-hand-over", primitive("Semaphore")(OpenSemaphore)),
+    ("event-hand-over", primitive("Event")(OpenEvent)),
+    ("condition-hand-over", primitive("Condition")(HastyCondition)),
+    ("timeout-unused", primitive("timeout")(timeout_at_once)),
+    ("task-group-thousand", no_task_body),
+    ("wait-hundred", primitive("wait")(wait_for_none)),
     ("wait-for-done", primitive("wait_for")(wait_for_nothing)),
     ("wait-for-coroutine", primitive("wait_for")(wait_for_nothing)),
 ]

@@ -27,6 +27,7 @@ REQUIRED = (
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "docs/architecture.md",
+    "docs/compatibility.md",
     "docs/safety.md",
 )
 OUR_FOLDERS = ("benchmarks", "crates", "docs", "python", "scripts", "tests")

@@ -330,3 +330,81 @@ async def gone(*protocols: Recorder) -> None:
     for protocol in protocols:
         protocol.transport.abort()
         await protocol.lost
+
+
+class DatagramRecorder(asyncio.DatagramProtocol):
+    """A datagram protocol that writes down every call it gets, and tells who waits for one."""
+
+    def __init__(self) -> None:
+        self.transport: Any
+        self.events: list[str] = []
+        self.received: list[tuple[bytes, Any]] = []
+        self.errors: list[OSError] = []
+        self.lost: asyncio.Future[BaseException | None]
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.events.append("made")
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        assert type(data) is bytes
+        self.events.append("data")
+        self.received.append((data, addr))
+
+    def error_received(self, exc: Exception) -> None:
+        assert isinstance(exc, OSError)
+        self.events.append("error")
+        self.errors.append(exc)
+
+    def pause_writing(self) -> None:
+        self.events.append("pause")
+
+    def resume_writing(self) -> None:
+        self.events.append("resume")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.events.append("lost")
+        self.lost.set_result(exc)
+
+    @property
+    def messages(self) -> list[bytes]:
+        return [data for data, _ in self.received]
+
+    async def get(self, count: int = 1) -> list[bytes]:
+        """Wait until at least so many datagrams came in all; return all of them."""
+        await until(lambda: len(self.received) >= count)
+        return self.messages
+
+    async def error(self) -> OSError:
+        """Wait for the only error there is."""
+        await until(lambda: self.errors)
+        (error,) = self.errors
+        return error
+
+    async def end(self) -> BaseException | None:
+        """Close, unless that was done, and wait for the last callback."""
+        self.transport.close()
+        return await self.lost
+
+
+async def endpoint(
+    protocol: Callable[[], Any] = DatagramRecorder, *args: Any, **kwargs: Any
+) -> Any:
+    """Return the protocol of a new datagram endpoint: unconnected, on IPv4, unless told other."""
+    if not args and not kwargs:
+        kwargs["local_addr"] = ("127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    _, made = await loop.create_datagram_endpoint(protocol, *args, **kwargs)
+    return made
+
+
+def sockname(protocol: Any) -> Any:
+    """Return the address of an endpoint."""
+    return protocol.transport.get_extra_info("sockname")
+
+
+async def ended(*protocols: Any) -> None:
+    """Close some endpoints, and wait until their protocols know."""
+    for protocol in protocols:
+        assert await protocol.end() is None

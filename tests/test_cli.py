@@ -364,6 +364,22 @@ def test_too_old_python(place: Place) -> None:
     refused(place.run("-c", program), "aioxide needs Python 3.11 or newer", "3.10")
 
 
+def test_free_threaded_python(place: Place) -> None:
+    program = (
+        "import runpy, sys\n"
+        "sys.abiflags = 't'\n"
+        "try:\n"
+        "    import aioxide\n"
+        "except ImportError as error:\n"
+        "    assert 'free-threaded' in str(error), error\n"
+        "else:\n"
+        "    raise SystemExit('it was imported')\n"
+        "sys.argv = ['-m', 'app.py']\n"
+        "runpy.run_module('aioxide', run_name='__main__', alter_sys=True)\n"
+    )
+    refused(place.run("-c", program), "aioxide does not support free-threaded builds", "this is")
+
+
 def test_demo_without_its_extra(place: Place) -> None:
     program = (
         "import sys\n"

@@ -2,52 +2,74 @@
 
 Importing this package changes nothing. Run a program on it with ``aioxide.run(main())``, with
 ``asyncio.run(main(), loop_factory=aioxide.new_event_loop)``, or unmodified with
-``python -m aioxide app.py``.
+``python -m aioxide app.py``. Every public name of ``asyncio`` is here too, so that
+``import aioxide as asyncio`` is a way in as well.
 """
 
 from __future__ import annotations
 
 import sys
 
+_refusal = ""
 if sys.version_info < (3, 11):  # noqa: UP036 - for one clear line instead of a SyntaxError
     _refusal = "aioxide needs Python 3.11 or newer, this is {}.{}".format(*sys.version_info[:2])
+elif "t" in getattr(sys, "abiflags", ""):
+    # Such a build has other objects, whatever PYTHON_GIL says, and nothing here was tested on it.
+    _refusal = "aioxide does not support free-threaded builds of Python yet, and this is one"
+if _refusal:
     if sys.argv[:1] == ["-m"]:  # `python -m aioxide`: one line instead of a traceback
         sys.stderr.write(_refusal + "\n")
         raise SystemExit(2)
     raise ImportError(_refusal)
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ._aioxide import Future, Handle, Task, TimerHandle, __version__
-from .events import EventLoop
-from .install import install, installed, uninstall
-from .runners import Runner, new_event_loop, run
+from . import _namespace
+from ._aioxide import Future as Future
+from ._aioxide import Handle as Handle
+from ._aioxide import Task as Task
+from ._aioxide import TimerHandle as TimerHandle
+from ._aioxide import __version__ as __version__
+from .events import EventLoop as EventLoop
+from .install import install as install
+from .install import installed as installed
+from .install import uninstall as uninstall
+from .runners import Runner as Runner
+from .runners import new_event_loop as new_event_loop
+from .runners import run as run
 
-if TYPE_CHECKING:
-    from .policy import EventLoopPolicy as EventLoopPolicy
+# asyncio's names, native ones in place of some: __init__.pyi spells them out. What is imported
+# above and what is looked up below comes first.
+globals().update(_namespace.everything() | globals())
 
-__all__ = [
-    "EventLoop",
-    "Future",
-    "Handle",
-    "Runner",
-    "Task",
-    "TimerHandle",
-    "__version__",
-    "install",
-    "installed",
-    "new_event_loop",
-    "run",
-    "uninstall",
-]
+__all__ = sorted(
+    {
+        *_namespace.asyncio_names(),
+        "EventLoop",
+        "Future",
+        "Handle",
+        "Runner",
+        "Task",
+        "TimerHandle",
+        "__version__",
+        "install",
+        "installed",
+        "new_event_loop",
+        "run",
+        "uninstall",
+    }
+)
 
 
-if not TYPE_CHECKING:  # a type checker would believe that there is every name
+def __getattr__(name: str) -> Any:
+    """What asyncio deprecates, and what few need, is only looked up when it is asked for."""
+    if name in {"Path", "files", "open"}:  # not in __all__: `import *` must not hide the builtin
+        import importlib
 
-    def __getattr__(name: str) -> Any:
-        """Import what asyncio deprecates only when it is asked for."""
-        if name == "EventLoopPolicy":
-            from . import policy
+        files = importlib.import_module(".files", __name__)
+        return files if name == "files" else getattr(files, name)
+    if name == "EventLoopPolicy":
+        from . import policy
 
-            return policy.EventLoopPolicy
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return policy.EventLoopPolicy
+    return _namespace.ask_asyncio(__name__, name)

@@ -1,7 +1,8 @@
-"""Stream connections and servers: the hooks that BaseEventLoop leaves to its implementations.
+"""Connections, servers and endpoints: the hooks that BaseEventLoop leaves to its implementations.
 
-``create_connection``, ``create_server``, ``start_tls`` and the others are BaseEventLoop's own. They
-call the methods here, which put native transports and listeners under them.
+``create_connection``, ``create_server``, ``create_datagram_endpoint`` and the others are
+BaseEventLoop's own. They call the methods here, which put native transports and listeners under
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Connections(LoopPart):
-    """The stream part of the event loop."""
+    """The socket part of the event loop."""
 
     def _make_socket_transport(
         self,
@@ -36,6 +37,17 @@ class Connections(LoopPart):
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(sock)
         return _aioxide.StreamTransport(self, sock, protocol, waiter, extra, server, context)
+
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.DatagramProtocol,
+        address: object | None = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> asyncio.DatagramTransport:
+        self._ensure_fd_no_transport(sock)
+        return _aioxide.DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     def _make_ssl_transport(
         self,

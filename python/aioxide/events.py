@@ -10,8 +10,10 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from . import _aioxide, _registry
-from .connections import Connections
+from .names import Names
 from .signals import SignalHandlers
+from .subprocess import Subprocesses
+from .unix import Pipes, UnixSockets
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -21,7 +23,13 @@ __all__ = ["EventLoop"]
 
 # The ignored complaint is explained in _base.py.
 class EventLoop(  # type: ignore[misc]
-    SignalHandlers, Connections, _aioxide.LoopCore, asyncio.BaseEventLoop
+    SignalHandlers,
+    Names,
+    UnixSockets,
+    Pipes,
+    Subprocesses,
+    _aioxide.LoopCore,
+    asyncio.BaseEventLoop,
 ):
     """An asyncio event loop whose callbacks, tasks, timers and sockets run natively.
 
@@ -76,6 +84,7 @@ class EventLoop(  # type: ignore[misc]
         if self.is_closed():
             return
         self._close_signals()
+        self._close_names()
         super().close()
         self._close_core()
 
@@ -87,3 +96,11 @@ class EventLoop(  # type: ignore[misc]
     def _report_slow(self, handle: Any, seconds: float) -> None:
         """Log a callback or a task step that held the loop up in debug mode."""
         logger.warning("Executing %s took %.3f seconds", _format_handle(handle), seconds)
+
+
+def __getattr__(name: str) -> Any:
+    """Give asyncio's other names, as `asyncio.events` has them."""
+    if name in asyncio.events.__all__:
+        return getattr(asyncio, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message, name=name)

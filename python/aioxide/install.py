@@ -1,9 +1,14 @@
-"""`aioxide.install()`: an unchanged program that says `asyncio.run(main())` runs on aioxide.
+"""`aioxide.install()`: an unchanged program that says `import asyncio` runs on aioxide.
 
-What is replaced is where asyncio itself looks up its default loop, so that `asyncio.run`,
-`asyncio.Runner`, `asyncio.new_event_loop` and `asyncio.get_event_loop` all follow, also where they
-were imported by name before. A program that asks for another loop by name, by `loop_factory` or by
-setting a policy afterwards still gets the loop it asked for.
+Two things are replaced:
+
+* where asyncio itself looks up its default loop, so that `asyncio.run`, `asyncio.Runner`,
+  `asyncio.new_event_loop` and `asyncio.get_event_loop` all follow, also where they were imported by
+  name before. A program that asks for another loop by name, by `loop_factory` or by setting a
+  policy afterwards still gets the loop it asked for;
+* the names of what is native here (`sleep`, `gather`, `Lock`, `Queue`, `StreamReader` ...), in
+  `asyncio` and in each of its modules. They work on any loop, also on asyncio's. What was imported
+  by name before stays asyncio's, and works on our loop.
 
 Each replacement is one (owner, name) pair; `uninstall` puts back what was there, unless somebody
 else has replaced it in the meantime.
@@ -17,6 +22,7 @@ import asyncio.unix_events
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import _namespace
 from .events import EventLoop
 from .policy import default_policy, policy_class
 from .runners import new_event_loop
@@ -48,8 +54,24 @@ def _builds_default_loop(policy: Any, default: Any) -> bool:
     )
 
 
-def _plan() -> Iterator[tuple[Any, str, Any]]:
+def _plan(loop: bool) -> Iterator[tuple[Any, str, Any]]:
     """What to replace, as (owner, name, ours)."""
+    if loop:
+        yield from _loop_plan()
+    yield from _names_plan()
+
+
+def _names_plan() -> Iterator[tuple[Any, str, Any]]:
+    modules = _namespace.asyncio_modules()
+    for counterpart in _namespace.counterparts():
+        if counterpart.name in _namespace.KEPT:
+            continue
+        for module in modules:
+            if vars(module).get(counterpart.name) is counterpart.theirs:
+                yield module, counterpart.name, counterpart.ours
+
+
+def _loop_plan() -> Iterator[tuple[Any, str, Any]]:
     default, _ = default_policy()
     if default is not None:
         # The protected hook of the default policy. Replacing the hook and not the policy keeps
@@ -68,14 +90,19 @@ def _plan() -> Iterator[tuple[Any, str, Any]]:
             yield owner, "EventLoop", EventLoop
 
 
-def install() -> None:
-    """Make aioxide's loop the default of asyncio in this process. Repeating it changes nothing."""
+def install(*, loop: bool = True) -> None:
+    """Make asyncio aioxide's in this process. Repeating it changes nothing.
+
+    Args:
+        loop: whether the default loop is replaced too; if not, only the names are, and run on
+            whatever loop there is.
+    """
     with _lock:
-        if _replacements:
-            return
-        for owner, name, ours in list(_plan()):
-            _replacements.append(_Replacement(owner, name, ours, vars(owner)[name]))
-            setattr(owner, name, ours)
+        for owner, name, ours in list(_plan(loop)):
+            theirs = vars(owner)[name]
+            if theirs is not ours:
+                _replacements.append(_Replacement(owner, name, ours, theirs))
+                setattr(owner, name, ours)
 
 
 def uninstall() -> None:

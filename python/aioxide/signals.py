@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import inspect
+import os
 import signal
 import socket
 import sys
@@ -27,6 +28,21 @@ if TYPE_CHECKING:
 
 def _no_handler(signum: int, frame: FrameType | None) -> None:
     """Do nothing: the number in the wake-up socket is the message."""
+
+
+_wakeup_fds: set[int] = set()
+"""What CPython may have been asked to write to, by a loop of ours that is open."""
+
+
+def _forget_wakeup_fd() -> None:
+    """Have signals of this child not written to a socket that is its parent's too."""
+    wakeup_fd = signal.set_wakeup_fd(-1)
+    if wakeup_fd != -1 and wakeup_fd not in _wakeup_fds:
+        signal.set_wakeup_fd(wakeup_fd)
+
+
+if sys.version_info < (3, 12):  # asyncio itself does it from then on
+    os.register_at_fork(after_in_child=_forget_wakeup_fd)
 
 
 class SignalHandlers(LoopPart):
@@ -104,6 +120,7 @@ class SignalHandlers(LoopPart):
             reading.setblocking(False)
             writing.setblocking(False)
             self._signal_sockets = reading, writing
+            _wakeup_fds.add(writing.fileno())
             self.add_reader(reading.fileno(), self._read_signals)
         return self._signal_sockets[1].fileno()
 
@@ -159,6 +176,7 @@ class SignalHandlers(LoopPart):
         if self._signal_sockets is not None:
             reading, writing = self._signal_sockets
             self._signal_sockets = None
+            _wakeup_fds.discard(writing.fileno())
             self.remove_reader(reading.fileno())
             reading.close()
             writing.close()

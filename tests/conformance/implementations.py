@@ -24,6 +24,8 @@ class Implementation:
     task: type | None = None
     handle: type | None = None
     timer_handle: type | None = None
+    #: what replaces the names in asyncio and its modules, before the others are filled in
+    install: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def _uvloop() -> Implementation:
 
 
 def _aioxide() -> Implementation:
-    """Everything: the loop, `Future` and `Task`, the handles."""
+    """Everything: the loop, `Future` and `Task`, the handles, and all that `install()` replaces."""
     aioxide = importlib.import_module("aioxide")
     return Implementation(
         "aioxide",
@@ -85,7 +87,15 @@ def _aioxide() -> Implementation:
         aioxide.Task,
         aioxide.Handle,
         aioxide.TimerHandle,
+        aioxide.install,
     )
+
+
+def _aioxide_on_asyncio() -> Implementation:
+    """What `install()` replaces, on asyncio's own loop, with its futures and tasks."""
+    aioxide = importlib.import_module("aioxide")
+
+    return Implementation("aioxide-on-asyncio", install=lambda: aioxide.install(loop=False))
 
 
 CONTROL = "stock"
@@ -95,4 +105,5 @@ CHOICES = {
     "subclass": Choice(None, _subclass),
     "uvloop": Choice("uvloop", _uvloop),
     "aioxide": Choice("aioxide", _aioxide),
+    "aioxide-on-asyncio": Choice("aioxide", _aioxide_on_asyncio),
 }

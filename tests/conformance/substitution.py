@@ -1,6 +1,7 @@
 """How an implementation takes asyncio's place before a test module is imported.
 
-Four tables say everything that is done, each entry with its reason:
+`install()` replaces what it replaces for everybody. Four tables say what else is done, each entry
+with its reason:
 
 * `NAMES`: attributes of asyncio that are given another value, in every process;
 * `LOOP_OF_CLASS`: test classes whose `create_event_loop` names a selector, which means nothing to
@@ -131,7 +132,9 @@ REPEATED = dict.fromkeys(
 
 
 def substitute_names(implementation: Implementation) -> None:
-    """Fill in `NAMES`. Called before a test module, which keeps what it finds, is imported."""
+    """Install, and fill in `NAMES`. Called before a test module, which keeps what it finds."""
+    if implementation.install is not None:
+        implementation.install()
     for name in NAMES:
         value = name.value(implementation) if sys.version_info >= name.since else None
         if value is None:

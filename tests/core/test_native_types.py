@@ -53,6 +53,11 @@ TIMER_HANDLE = HANDLE | dict.fromkeys(
     "Python, compares _when, _callback, _args and _cancelled",
 )
 TRANSPORT: dict[str, str] = {}
+# asyncio's own is a Transport as well, without anything behind it.
+DATAGRAM_TRANSPORT = dict.fromkeys(
+    ("can_write_eof", "write", "write_eof", "writelines"),
+    "not for datagrams: raises NotImplementedError as asyncio's does",
+)
 
 _SET_UP = "runs once for a connection or an endpoint, upon hooks that are overridden"
 _RARE = "runs once for a loop, or when something went wrong"
@@ -78,18 +83,12 @@ EVENT_LOOP = {
     "_ensure_resolved": _SET_UP,
     "_getaddrinfo_debug": _SET_UP,
     "_log_subprocess": _RARE,
-    "_make_datagram_transport": _NOT_YET,
-    "_make_read_pipe_transport": _NOT_YET,
-    "_make_subprocess_transport": _NOT_YET,
-    "_make_write_pipe_transport": _NOT_YET,
     "_process_events": "a hook of BaseEventLoop's own _run_once, which never runs here",
     "_run_forever_cleanup": "runs once for a run (from 3.13 on; before, it is ours)",
     "_run_forever_setup": "runs once for a run (from 3.13 on; before, it is ours)",
     "_sendfile_fallback": _SET_UP,
-    "_sendfile_native": _NOT_YET,
     "_set_coroutine_origin_tracking": _RARE,
     "_sock_sendfile_fallback": _SET_UP,
-    "_sock_sendfile_native": _NOT_YET,
     "_timer_handle_cancelled": "counts for the heap of BaseEventLoop, where nothing is",
     "call_exception_handler": _RARE,
     "connect_accepted_socket": _SET_UP,
@@ -98,13 +97,9 @@ EVENT_LOOP = {
     "create_connection": _SET_UP,
     "create_datagram_endpoint": _SET_UP,
     "create_server": _SET_UP,
-    "create_unix_connection": _NOT_YET,
-    "create_unix_server": _NOT_YET,
     "default_exception_handler": _RARE,
     "get_exception_handler": _RARE,
     "get_task_factory": _RARE,
-    "getaddrinfo": _SET_UP,
-    "getnameinfo": _SET_UP,
     "run_in_executor": "the thread costs more than the call",
     "run_until_complete": "runs once for a run, upon our run_forever",
     "sendfile": _SET_UP,
@@ -145,6 +140,16 @@ async def stream_transport() -> type:
     return type(protocol.transport)
 
 
+async def datagram_transport() -> type:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+    )
+    transport.close()
+    await asyncio.sleep(0)
+    return type(transport)
+
+
 async def test_every_member_is_overridden_or_listed(loop: asyncio.AbstractEventLoop) -> None:
     import aioxide
 
@@ -155,6 +160,8 @@ async def test_every_member_is_overridden_or_listed(loop: asyncio.AbstractEventL
         (type(loop.call_later(0, len, ())), asyncio.TimerHandle, TIMER_HANDLE),
         (aioxide.EventLoop, asyncio.BaseEventLoop, EVENT_LOOP),
         (await stream_transport(), asyncio.Transport, TRANSPORT),
+        (await datagram_transport(), asyncio.DatagramTransport, {}),
+        (await datagram_transport(), asyncio.Transport, DATAGRAM_TRANSPORT),
     ]
     for cls, base, listed in cases:
         assert issubclass(cls, base)
@@ -171,6 +178,8 @@ async def test_the_lists_are_not_out_of_date(loop: asyncio.AbstractEventLoop) ->
         (aioxide.TimerHandle, asyncio.TimerHandle, TIMER_HANDLE),
         (aioxide.EventLoop, asyncio.BaseEventLoop, EVENT_LOOP),
         (await stream_transport(), asyncio.Transport, TRANSPORT),
+        (await datagram_transport(), asyncio.DatagramTransport, {}),
+        (await datagram_transport(), asyncio.Transport, DATAGRAM_TRANSPORT),
     ]
     for cls, base, listed in cases:
         present = {name for name in listed if hasattr(base, name)}

@@ -193,6 +193,22 @@ async def test_a_descriptor_used_again(loop: asyncio.AbstractEventLoop) -> None:
         assert outcome(lambda n=number: os.fstat(n)) is OSError
 
 
+@pytest.mark.parametrize("side", ["reader", "writer"])
+def test_removing_what_was_closed(loop: asyncio.AbstractEventLoop, side: str) -> None:
+    """A socket that was closed first has no number any more, and is still found."""
+    add, remove = getattr(loop, f"add_{side}"), getattr(loop, f"remove_{side}")
+    other = loop.remove_writer if side == "reader" else loop.remove_reader
+    one, far = socket.socketpair()
+    with far:
+        one.setblocking(False)
+        add(one, len)
+        one.close()
+        assert other(one) is False
+        assert remove(one) is True
+        with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+            remove(one)
+
+
 async def test_closed_without_removing(loop: asyncio.AbstractEventLoop) -> None:
     """The user's mistake, and a common one: it must not break the loop or the number's reuse."""
     one, other = socket.socketpair()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -47,6 +48,19 @@ def test_accepted() -> None:
     """Not one error in a right program."""
     done = mypy(*map(str, ACCEPTED))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(400)
+def test_accepted_by_pyright() -> None:
+    """The other type checker that people use finds nothing either."""
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, *map(str, ACCEPTED)]
+    # What the wrapper says of newer versions is nobody's concern here.
+    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 errors" in done.stdout
 
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)

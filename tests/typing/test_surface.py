@@ -16,9 +16,10 @@ ENTRANCES = {"EventLoop", "Future", "Runner", "Task", "new_event_loop", "run"}
 
 def test_all_is_complete() -> None:
     """`__all__` names the entrances, each once, and everything in it is there."""
-    assert set(aioxide.__all__) >= ENTRANCES
-    assert len(set(aioxide.__all__)) == len(aioxide.__all__)
-    for name in set(aioxide.__all__) - {"EventLoopPolicy"}:  # asking for that one may warn
+    names = vars(aioxide)["__all__"]  # put together at run time, so no stub has it
+    assert set(names) >= ENTRANCES
+    assert len(set(names)) == len(names)
+    for name in set(names) - {"EventLoopPolicy"}:  # asking for that one may warn
         assert hasattr(aioxide, name), name
 
 

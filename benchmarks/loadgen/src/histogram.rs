@@ -1,5 +1,7 @@
 //! Counts of durations in buckets that grow with the duration: at most 1.6 % wide.
 
+use std::time::Duration;
+
 /// Buckets for each power of two.
 const STEPS: u64 = 64;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
@@ -42,8 +44,16 @@ impl Histogram {
         self.count += 1;
     }
 
-    pub fn count(&self) -> u64 {
-        self.count
+    /// Count and quantiles, with the time that all of it took, as one line of JSON.
+    pub fn json(&self, elapsed: Duration) -> String {
+        format!(
+            r#"{{"messages": {}, "seconds": {:.6}, "p50_ns": {}, "p99_ns": {}, "p999_ns": {}}}"#,
+            self.count,
+            elapsed.as_secs_f64(),
+            self.quantile(500),
+            self.quantile(990),
+            self.quantile(999),
+        )
     }
 
     /// The value that `per_thousand` of the recorded ones do not exceed, 0 without any.
@@ -93,7 +103,7 @@ mod tests {
         for value in 1..=1000 {
             histogram.record(value * 1000);
         }
-        assert_eq!(histogram.count(), 1000);
+        assert_eq!(histogram.count, 1000);
         for (per_thousand, exact) in [(500, 500_000), (990, 990_000), (999, 999_000)] {
             let found = histogram.quantile(per_thousand);
             assert!(

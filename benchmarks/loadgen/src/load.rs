@@ -180,15 +180,7 @@ pub fn run(plan: &Plan) -> io::Result<()> {
     // The connections stay until the end of input: the server is measured between the lines.
     while io::stdin().lock().read_line(&mut String::new())? > 0 {
         elapsed += load.run(&mut connections, Duration::from_secs_f64(plan.seconds))?;
-        let latencies = &load.latencies;
-        println!(
-            r#"{{"messages": {}, "seconds": {:.6}, "p50_ns": {}, "p99_ns": {}, "p999_ns": {}}}"#,
-            latencies.count(),
-            elapsed.as_secs_f64(),
-            latencies.quantile(500),
-            latencies.quantile(990),
-            latencies.quantile(999),
-        );
+        println!("{}", load.latencies.json(elapsed));
     }
     Ok(())
 }

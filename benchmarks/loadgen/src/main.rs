@@ -1,13 +1,15 @@
-//! The two ends of the echo benchmark that are not under test.
+//! The two ends of the echo benchmarks that are not under test.
 //!
 //! `load` keeps one message in flight on each of its connections and counts what comes back;
 //! `serve` is an echo server made of nothing but epoll, the floor that no Python loop can be under.
-//! Both are driven by `benchmarks/echo.py` through standard input and output, line by line.
+//! Both are driven by `benchmarks/echo.py` through standard input and output, line by line. `udp-load` and
+//! `udp-serve` are the same with datagrams, for `benchmarks/udp.py`.
 
 mod echo;
 mod histogram;
 mod load;
 mod poll;
+mod udp;
 mod usage;
 
 use std::io;
@@ -35,6 +37,10 @@ enum Command {
     Load(load::Plan),
     /// Be the echo server. Prints the port, then CPU time for each line on standard input.
     Serve,
+    /// As `load`, with datagrams: a window of them is in flight.
+    UdpLoad(udp::Plan),
+    /// As `serve`, with datagrams.
+    UdpServe,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +48,8 @@ fn main() -> ExitCode {
     let done = pin(options.cpu).and_then(|()| match options.command {
         Command::Load(plan) => load::run(&plan),
         Command::Serve => echo::serve(),
+        Command::UdpLoad(plan) => udp::load(&plan),
+        Command::UdpServe => udp::serve(),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,8 @@
 //! | [`timers`] | what to run later, by deadline |
 //! | [`clock`] | between Python's seconds and the loop's nanoseconds |
 //! | [`flow_control`] | when a transport asks its protocol to pause writing |
+//! | [`stream_buffer`] | what a stream has received and nobody has read, and where lines end in it |
+//! | [`names`] | hosts that are addresses: what `getaddrinfo` would answer |
 //!
 //! Rules that every file here keeps:
 //!
@@ -21,10 +23,13 @@
 
 pub mod clock;
 pub mod flow_control;
+pub mod names;
 pub mod ready;
+pub mod stream_buffer;
 pub mod timers;
 
 pub use clock::{Nanos, ns_to_seconds, seconds_to_ns};
 pub use flow_control::{FlowControl, LimitsError, Signal};
 pub use ready::Ready;
+pub use stream_buffer::{Separators, StreamBuffer};
 pub use timers::{TimerEntry, Timers};

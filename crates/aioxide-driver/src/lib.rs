@@ -3,8 +3,13 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`reactor`] | which descriptors are ready: the contract, and epoll behind it |
+//! | [`proactor`] | file operations by completion: the contract, io_uring and threads behind it |
+//! | [`op`] | those operations, and what each owns |
 //! | [`notifier`] | wakes a sleeping loop from another thread, silent otherwise |
+//! | [`resolver`] | names to addresses, in threads of their own |
+//! | [`sendfile`] | from a file to a socket, inside the kernel |
 //! | [`sys`] | clock, sockets and pipes: one tiny function per system call |
+//! | [`datagram`] | datagrams and the addresses that they come from and go to |
 //!
 //! Rules that every file here keeps:
 //!
@@ -16,14 +21,22 @@
 //!   the right subclass of `OSError`.
 //! - **Nothing is retried.** `EINTR` and `EAGAIN` go back to the caller: only the loop knows whether
 //!   signals must be looked at first.
-//! - **`unsafe` is denied**, and allowed by name in the two files that need it: `raw_fd.rs`, which turns
-//!   numbers into descriptors, and the two waiting calls of the epoll reactor.
+//! - **`unsafe` is denied**, and allowed by name in the files that need it: `raw_fd.rs`, which turns
+//!   numbers into descriptors, the two waiting calls of the epoll reactor, and the resolver's calls
+//!   of the C library.
 #![deny(unsafe_code)]
 
+pub mod datagram;
 pub mod notifier;
+pub mod op;
+pub mod proactor;
 mod raw_fd;
 pub mod reactor;
+pub mod resolver;
+pub mod sendfile;
 pub mod sys;
 
 pub use notifier::Notifier;
+pub use op::Op;
+pub use proactor::Proactor;
 pub use reactor::{Event, Interest, Reactor, Timeout};

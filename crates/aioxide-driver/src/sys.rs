@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
     self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt,
@@ -108,6 +108,51 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
 #[inline]
 pub fn write(fd: RawFd, data: &[u8]) -> io::Result<usize> {
     with_fd(fd, |fd| rustix::io::write(fd, data))
+}
+
+/// Writes what the pipe takes of these slices, in order; of more than [`MAX_SLICES`] the first ones.
+#[inline]
+pub fn writev(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let slices = &slices[..slices.len().min(MAX_SLICES)];
+    with_fd(fd, |fd| rustix::io::writev(fd, slices))
+}
+
+/// What can be behind a descriptor, as far as a pipe's transport tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A terminal or another character device.
+    CharacterDevice,
+    /// A pipe or a FIFO.
+    Pipe,
+    /// A socket of any family.
+    Socket,
+    /// A file, which is always ready and for which reading blocks all the same.
+    Regular,
+    /// Directories, block devices, and what the kernel has without a kind.
+    Other,
+}
+
+/// What is behind a descriptor.
+pub fn file_kind(fd: RawFd) -> io::Result<FileKind> {
+    let stat = with_fd(fd, |fd| rustix::fs::fstat(fd))?;
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice => FileKind::CharacterDevice,
+        FileType::Fifo => FileKind::Pipe,
+        FileType::Socket => FileKind::Socket,
+        FileType::RegularFile => FileKind::Regular,
+        _ => FileKind::Other,
+    })
+}
+
+/// Makes operations answer `EAGAIN` instead of blocking, for everybody who shares the open file.
+pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {
+    let flags = with_fd(fd, |fd| rustix::fs::fcntl_getfl(fd))?;
+    if flags.contains(OFlags::NONBLOCK) {
+        return Ok(());
+    }
+    with_fd(fd, |fd| {
+        rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)
+    })
 }
 
 /// Ends the sending side: the peer reads the end of the stream.

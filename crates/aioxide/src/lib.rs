@@ -3,18 +3,28 @@
 //! * [`ffi`]: the fence around CPython; nothing outside it is `unsafe`
 //! * [`handle`]: `Handle`, `TimerHandle`
 //! * [`future`], [`task`]: `Future`, `Task`
+//! * [`combinators`]: `sleep`, `gather`, `wait`, `wait_for`, `timeout`, `TaskGroup`
+//! * [`coroutine`]: what native coroutine functions give back
 //! * [`sock_op`]: what the loop's `sock_*` methods give back
+//! * [`sync`]: locks and queues
 //! * [`event_loop`]: the native half of `EventLoop`
-//! * [`transport`]: TCP connections and listening sockets
+//! * [`file`]: files, by io_uring or threads
+//! * [`stream`]: `StreamReader`, `StreamWriter`, `StreamReaderProtocol`
+//! * [`transport`]: connections, listening sockets and pipes
 #![deny(unsafe_code)]
 
+mod combinators;
+mod coroutine;
 mod event_loop;
 // The fence: the only place that names raw CPython.
 #[allow(unsafe_code)]
 mod ffi;
+mod file;
 mod future;
 mod handle;
 mod sock_op;
+mod stream;
+mod sync;
 mod task;
 mod transport;
 
@@ -28,9 +38,16 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         handle::build()?;
         future::build()?;
         task::build()?;
+        coroutine::build_shared()?;
+        ffi::function::build()?;
+        combinators::build()?;
         event_loop::build()?;
+        event_loop::build_dns()?;
         sock_op::build()?;
+        sync::build()?;
         transport::build()?;
+        stream::build()?;
+        file::build()?;
         exports::fill(module)
     })
 }
@@ -38,15 +55,23 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
 mod exports {
     //! What the module shows to the Python package.
 
-    use crate::event_loop::LoopCore;
+    use crate::combinators::{self, Gathering, Group, Observer, Sleep, Timeout, Wait, WaitFor};
+    use crate::coroutine::Coroutine;
+    use crate::event_loop::{LoopCore, NameLookup, Resolver};
     use crate::ffi::method::function;
     use crate::ffi::module::Module;
     use crate::ffi::{Args, Native, Object, Raised, Res, task_mirror, value};
+    use crate::file::{self, FileCore, Ring, TextCore};
     use crate::future::Future;
     use crate::handle::{Handle, TimerHandle};
     use crate::sock_op::SockOp;
+    use crate::stream::{self, DrainOp, ReadOp, StreamProtocol, StreamReader, StreamWriter};
+    use crate::sync;
     use crate::task::{StepCall, Task, registry};
-    use crate::transport::{Listener, StreamTransport};
+    use crate::transport::{
+        DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
+        WritePipeTransport,
+    };
 
     fn live_tasks(_args: Args<'_>) -> Res<Object> {
         registry::snapshot()
@@ -55,16 +80,42 @@ mod exports {
     fn live_objects(_args: Args<'_>) -> Res<Object> {
         let counts = value::dict()?;
         for (name, live) in [
+            ("DatagramTransport", DatagramTransport::class().live()),
+            ("FileCall", file::CallClass::class().live()),
+            ("FileCore", FileCore::class().live()),
+            ("FileMethod", file::MethodClass::class().live()),
+            ("FileRing", Ring::class().live()),
             ("Future", Future::class().live()),
+            ("Gathering", Gathering::class().live()),
+            ("Group", Group::class().live()),
             ("Handle", Handle::class().live()),
             ("Listener", Listener::class().live()),
             ("LoopCore", LoopCore::class().live()),
+            ("NameLookup", NameLookup::class().live()),
+            ("Resolver", Resolver::class().live()),
+            ("SendFile", SendFile::class().live()),
+            ("Observer", Observer::class().live()),
+            ("Sleep", Coroutine::<Sleep>::class().live()),
             ("SockOp", SockOp::class().live()),
+            ("ReadPipeTransport", ReadPipeTransport::class().live()),
+            ("DrainOp", DrainOp::class().live()),
+            ("ReadOp", ReadOp::class().live()),
+            ("StreamReader", StreamReader::class().live()),
+            ("StreamReaderProtocol", StreamProtocol::class().live()),
+            ("StreamWriter", StreamWriter::class().live()),
             ("StreamTransport", StreamTransport::class().live()),
             ("Task", Task::class().live()),
+            ("TextCore", TextCore::class().live()),
             ("TaskStep", StepCall::class().live()),
+            ("Timeout", Timeout::class().live()),
             ("TimerHandle", TimerHandle::class().live()),
+            ("WritePipeTransport", WritePipeTransport::class().live()),
+            ("Wait", Coroutine::<Wait>::class().live()),
+            ("WaitFor", Coroutine::<WaitFor>::class().live()),
         ] {
+            counts.dict_set(&*value::text(name)?, &*value::int(live as i64)?)?;
+        }
+        for (name, live) in sync::live() {
             counts.dict_set(&*value::text(name)?, &*value::int(live as i64)?)?;
         }
         Ok(counts)
@@ -85,14 +136,25 @@ mod exports {
     }
 
     pub(super) fn fill(module: &Module) -> Res<()> {
+        file::functions(module)?;
+        module.add("FileCore", FileCore::class().as_any())?;
+        module.add("FileRing", Ring::class().as_any())?;
+        module.add("TextCore", TextCore::class().as_any())?;
         module.add("Future", Future::class().as_any())?;
         module.add("Task", Task::class().as_any())?;
         module.add("Handle", Handle::class().as_any())?;
         module.add("TimerHandle", TimerHandle::class().as_any())?;
         module.add("LoopCore", LoopCore::class().as_any())?;
+        module.add("Resolver", Resolver::class().as_any())?;
+        module.add("DatagramTransport", DatagramTransport::class().as_any())?;
         module.add("Listener", Listener::class().as_any())?;
+        module.add("ReadPipeTransport", ReadPipeTransport::class().as_any())?;
+        stream::export(module)?;
+        sync::export(module)?;
         module.add("StreamTransport", StreamTransport::class().as_any())?;
+        module.add("WritePipeTransport", WritePipeTransport::class().as_any())?;
         module.add("__version__", &*value::text(env!("CARGO_PKG_VERSION"))?)?;
+        combinators::export(module)?;
         let functions = [
             ("live_tasks", function(c"live_tasks", live_tasks, c"live_tasks()\n--\n\nEvery pending task of ours (up to Python 3.13).")?),
             ("live_objects", function(c"live_objects", live_objects, c"live_objects()\n--\n\nHow many native objects of each kind are alive.")?),

@@ -1,12 +1,18 @@
 //! What can stand in the queue of the loop.
 
 use super::LoopCore;
+use crate::combinators::{Group, Observer, Timeout, WaitFor};
+use crate::coroutine::Coroutine;
 use crate::ffi::module::names;
 use crate::ffi::{Inst, Object, Own, Res, Visit};
+use crate::future::{self, Future};
 use crate::handle::{self, Handle, TimerHandle, run_owned};
 use crate::sock_op::SockOp;
 use crate::task::{self, StepCall, Task};
-use crate::transport::{self, Listener, StreamTransport};
+use crate::transport::{
+    self, DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
+    WritePipeTransport,
+};
 
 /// One thing to run. A task's step is the task itself: no handle, no bound method, no copy of
 /// its context.
@@ -24,10 +30,28 @@ pub(crate) enum Entry {
     Foreign(Object),
     /// Something happened to a stream transport.
     Transport(Own<StreamTransport>, transport::Event),
+    /// Something happened to a datagram transport.
+    Datagram(Own<DatagramTransport>, transport::Event),
+    /// Something happened to the reading end of a pipe.
+    ReadPipe(Own<ReadPipeTransport>, transport::Event),
+    /// Something happened to the writing end of a pipe.
+    WritePipe(Own<WritePipeTransport>, transport::Event),
+    /// The socket that a file is being sent to takes more.
+    SendFile(Own<SendFile>),
     /// Connections are there to accept.
     Listener(Own<Listener>),
     /// A `sock_*` operation whose descriptor is ready.
     Sock(Own<SockOp>),
+    /// A sleep is over: the future gets the result that lies in it.
+    Resolve(Own<Future>),
+    /// A future that one of our functions watches is done; which one, it knows by the number.
+    Observe(Own<Observer>, u32),
+    /// A task of a group is done.
+    Member(Own<Group>, u32),
+    /// The time of a `wait_for` is over.
+    WaitFor(Own<Coroutine<WaitFor>>),
+    /// The time of a `Timeout` is over, if it was not scheduled again since.
+    Timeout(Own<Timeout>, u32),
 }
 
 impl Entry {
@@ -64,6 +88,18 @@ impl Entry {
                 core.leave_task()?;
                 transport::dispatch(&transport, event)
             }
+            Entry::Datagram(transport, event) => {
+                core.leave_task()?;
+                transport::dispatch(&transport, event)
+            }
+            Entry::ReadPipe(transport, event) => {
+                core.leave_task()?;
+                transport::dispatch(&transport, event)
+            }
+            Entry::WritePipe(transport, event) => {
+                core.leave_task()?;
+                transport::dispatch(&transport, event)
+            }
             Entry::Listener(listener) => {
                 core.leave_task()?;
                 transport::accept(&listener)
@@ -71,6 +107,39 @@ impl Entry {
             Entry::Sock(op) => {
                 core.leave_task()?;
                 op.ready()
+            }
+            Entry::SendFile(op) => {
+                core.leave_task()?;
+                op.ready()
+            }
+            Entry::Resolve(future) => future::resolve_laid(&future),
+            Entry::Observe(observer, number) => {
+                core.leave_task()?;
+                match observer.notice(number) {
+                    Ok(()) => Ok(()),
+                    Err(raised) => core.report_native(observer.into_object(), raised),
+                }
+            }
+            Entry::Member(group, number) => {
+                core.leave_task()?;
+                match group.notice(number) {
+                    Ok(()) => Ok(()),
+                    Err(raised) => core.report_native(group.done_method()?, raised),
+                }
+            }
+            Entry::WaitFor(wait) => {
+                core.leave_task()?;
+                match wait.expire() {
+                    Ok(()) => Ok(()),
+                    Err(raised) => core.report_native(wait.into_object(), raised),
+                }
+            }
+            Entry::Timeout(timeout, number) => {
+                core.leave_task()?;
+                match timeout.expire(number) {
+                    Ok(()) => Ok(()),
+                    Err(raised) => core.report_native(timeout.into_object(), raised),
+                }
             }
         }
     }
@@ -83,8 +152,17 @@ impl Entry {
             Entry::Step(task) | Entry::Wake(task) => StepCall::create(task, None)?,
             Entry::Foreign(handle) => handle.clone(),
             Entry::Transport(transport, event) => transport::describe(transport, *event)?,
+            Entry::Datagram(transport, event) => transport::describe(transport, *event)?,
+            Entry::ReadPipe(transport, event) => transport::describe(transport, *event)?,
+            Entry::WritePipe(transport, event) => transport::describe(transport, *event)?,
             Entry::Listener(listener) => transport::describe_accept(listener)?,
             Entry::Sock(op) => op.describe()?,
+            Entry::SendFile(op) => op.describe()?,
+            Entry::Resolve(future) => future.as_any().own(),
+            Entry::Observe(observer, _) => observer.as_any().own(),
+            Entry::Member(group, _) => group.done_method()?,
+            Entry::WaitFor(wait) => wait.as_any().own(),
+            Entry::Timeout(timeout, _) => timeout.as_any().own(),
         })
     }
 
@@ -97,8 +175,17 @@ impl Entry {
             | Entry::Wake(_)
             | Entry::Foreign(_)
             | Entry::Transport(..)
+            | Entry::Datagram(..)
+            | Entry::ReadPipe(..)
+            | Entry::WritePipe(..)
+            | Entry::SendFile(_)
             | Entry::Listener(_)
-            | Entry::Sock(_) => {}
+            | Entry::Sock(_)
+            | Entry::Resolve(_)
+            | Entry::Observe(..)
+            | Entry::Member(..)
+            | Entry::WaitFor(_)
+            | Entry::Timeout(..) => {}
         }
     }
 
@@ -109,8 +196,17 @@ impl Entry {
             Entry::Step(task) | Entry::Wake(task) => visit.native(task),
             Entry::Foreign(handle) => visit.object(handle),
             Entry::Transport(transport, _) => visit.native(transport),
+            Entry::Datagram(transport, _) => visit.native(transport),
+            Entry::ReadPipe(transport, _) => visit.native(transport),
+            Entry::WritePipe(transport, _) => visit.native(transport),
             Entry::Listener(listener) => visit.native(listener),
             Entry::Sock(op) => visit.native(op),
+            Entry::SendFile(op) => visit.native(op),
+            Entry::Resolve(future) => visit.native(future),
+            Entry::Observe(observer, _) => visit.native(observer),
+            Entry::Member(group, _) => visit.native(group),
+            Entry::WaitFor(wait) => visit.native(wait),
+            Entry::Timeout(timeout, _) => visit.native(timeout),
         }
     }
 }

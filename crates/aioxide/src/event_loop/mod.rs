@@ -6,8 +6,10 @@
 //!
 //! * `run` is one iteration of the loop, on one screen.
 //! * `scheduling` is `call_soon` and its family, `create_task`, `create_future`.
+//! * `entry` and `timer` are what can stand in the queue and in the heap.
 //! * `watchers` is file descriptors: `add_reader`, `add_writer`, and what transports use.
 //! * `sockets` is `sock_recv`, `sock_sendall` and the others.
+//! * `dns` is `getaddrinfo` and `getnameinfo`.
 //! * `attributes` is the flags that BaseEventLoop keeps in Python and we keep here.
 //!
 //! Rules: the queue, the timers and the watcher table are in `RefCell`s that are borrowed for
@@ -15,10 +17,12 @@
 //! the borrow has ended.
 
 mod attributes;
+mod dns;
 mod entry;
 mod run;
 mod scheduling;
 mod sockets;
+mod timer;
 mod watchers;
 
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
@@ -27,12 +31,14 @@ use aioxide_core::ready::Ready;
 use aioxide_core::timers::Timers;
 use aioxide_driver::notifier::Notifier;
 use aioxide_driver::reactor::{Event, Events, Interest, Reactor};
+use aioxide_driver::sys::monotonic_ns;
 
 use crate::ffi::native_type::object_class;
-use crate::ffi::{Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit};
-use crate::handle::TimerHandle;
+use crate::ffi::{Class, Inst, Native, Object, Raised, Res, Slot, Visit};
 
+pub(crate) use dns::{NameLookup, Resolver, build as build_dns};
 pub(crate) use entry::Entry;
+pub(crate) use timer::Timer;
 #[allow(unused_imports, reason = "for the transports")]
 pub(crate) use watchers::{Watcher, descriptor};
 
@@ -56,9 +62,9 @@ type Polled = (Events, Vec<Event>);
 /// The state behind `aioxide.EventLoop`.
 pub(crate) struct LoopCore {
     ready: RefCell<Ready<Entry>>,
-    timers: RefCell<Timers<Own<TimerHandle>>>,
+    timers: RefCell<Timers<Timer>>,
     /// Empty between uses: where the heap puts what it gives up.
-    graveyard: Cell<Vec<Own<TimerHandle>>>,
+    graveyard: Cell<Vec<Timer>>,
     watchers: RefCell<watchers::Table>,
     driver: OnceCell<Driver>,
     /// The kernel's answers, and our reading of them; taken by the thread that polls.
@@ -67,6 +73,13 @@ pub(crate) struct LoopCore {
     direct: Cell<bool>,
     /// A derived class has its own `call_soon`, or somebody has put one on the instance.
     overridden: Cell<bool>,
+    /// A derived class has its own `call_later`, `create_future` or the like.
+    altered: Cell<bool>,
+    /// Neither of the two: what our own functions ask for need not go through Python's methods.
+    plain: Cell<bool>,
+    /// In place of the clock, for tests: stands still while something runs, and jumps to the next
+    /// deadline when nothing does. 0 for the real one.
+    virtual_now: Cell<u64>,
     debug: Cell<bool>,
     closed: Cell<bool>,
     stopping: Cell<bool>,
@@ -82,6 +95,8 @@ pub(crate) struct LoopCore {
     task_factory: Slot,
     /// Empty until it is needed first: see `scratch()`.
     scratch: RefCell<Vec<u8>>,
+    /// The `FileRing`, once a file operation had to wait.
+    file_ring: Slot,
 }
 
 impl std::fmt::Debug for LoopCore {
@@ -111,6 +126,9 @@ impl Native for LoopCore {
             events: Cell::new(None),
             direct: Cell::new(false),
             overridden: Cell::new(false),
+            altered: Cell::new(false),
+            plain: Cell::new(false),
+            virtual_now: Cell::new(0),
             debug: Cell::new(false),
             closed: Cell::new(false),
             stopping: Cell::new(false),
@@ -121,6 +139,7 @@ impl Native for LoopCore {
             polled_at: Cell::new(0),
             task_factory: Slot::default(),
             scratch: RefCell::default(),
+            file_ring: Slot::default(),
         }
     }
     fn traverse(&self, visit: &mut Visit) {
@@ -130,16 +149,18 @@ impl Native for LoopCore {
             ready.iter().for_each(|entry| entry.traverse(visit));
         }
         if let Ok(timers) = self.timers.try_borrow() {
-            timers.iter().for_each(|(_, timer)| visit.through(timer));
+            timers.iter().for_each(|(_, timer)| timer.traverse(visit));
         }
         if let Ok(watchers) = self.watchers.try_borrow() {
             watchers.traverse(visit);
         }
         self.task_factory.visit(visit);
+        self.file_ring.visit(visit);
     }
     fn clear(&self) {
         self.drop_entries();
         self.task_factory.clear();
+        self.file_ring.clear();
     }
 }
 
@@ -186,6 +207,43 @@ impl LoopCore {
                 && !self.overridden.get()
                 && self.driver.get().is_some(),
         );
+        self.plain.set(self.direct.get() && !self.altered.get());
+    }
+
+    /// Whether `create_future`, `create_task`, `call_later`, `call_at` and `time` are ours too.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.get()
+    }
+
+    /// The loop's clock in nanoseconds.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        match self.virtual_now.get() {
+            0 => monotonic_ns(),
+            now => now,
+        }
+    }
+
+    /// Sets a timer that is marked as being in the heap.
+    #[inline]
+    pub(crate) fn set_timer(&self, deadline: u64, timer: Timer) {
+        self.timers.borrow_mut().push(deadline, timer);
+    }
+
+    /// Whether a task is being stepped: `current_task()` is not None.
+    #[inline]
+    pub(crate) fn is_stepping(&self) -> bool {
+        self.current_set.get()
+    }
+
+    pub(crate) fn task_factory(&self) -> Option<Object> {
+        self.task_factory.get()
+    }
+
+    /// Where the loop's `FileRing` is kept.
+    pub(crate) fn file_ring(&self) -> &Slot {
+        &self.file_ring
     }
 
     /// Appends to the queue of what runs next.
@@ -195,6 +253,18 @@ impl LoopCore {
         if self.asleep.get() {
             self.notify();
         }
+    }
+
+    /// How many entries the queue has.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
+    /// `stop()` was called.
+    #[inline]
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     /// Where data is received before it is known how much it is. Never kept while Python can run.
@@ -217,11 +287,8 @@ impl LoopCore {
 
     /// Lets go of timers that the heap has given up, and keeps the emptied vector for the next.
     #[inline]
-    fn bury(&self, mut dead: Vec<Own<TimerHandle>>) {
-        for timer in dead.drain(..) {
-            // Cancelled, so it holds no callback: no cycle leads through it.
-            timer.set_unscheduled();
-        }
+    fn bury(&self, mut dead: Vec<Timer>) {
+        dead.drain(..).for_each(Timer::bury);
         self.graveyard.set(dead);
     }
 
@@ -231,12 +298,14 @@ impl LoopCore {
         let mut timers = Vec::new();
         self.ready.borrow_mut().clear(&mut entries);
         self.timers.borrow_mut().clear(&mut timers);
-        let watchers = self.watchers.take();
+        let watchers = {
+            let mut table = self.watchers.borrow_mut();
+            // A closed loop still knows whose a descriptor is.
+            let owners = table.take_owners();
+            std::mem::replace(&mut *table, owners)
+        };
         entries.into_iter().for_each(Entry::release);
-        for timer in timers {
-            timer.set_unscheduled();
-            crate::handle::release(timer);
-        }
+        timers.into_iter().for_each(Timer::release);
         drop(watchers);
     }
 }
@@ -267,6 +336,11 @@ fn open(this: &Inst<LoopCore>) -> Res<Object> {
 fn close_core(this: &Inst<LoopCore>) -> Res<Object> {
     this.closed.set(true);
     this.update_direct();
+    if let Some(ring) = this.file_ring.take()
+        && let Some(ring) = ring.as_exact::<crate::file::Ring>()
+    {
+        ring.close();
+    }
     this.drop_entries();
     if let Some(driver) = this.driver.get() {
         driver.reactor.close();
@@ -291,9 +365,11 @@ pub(crate) fn build() -> Res<()> {
                 c"_close_core($self, /)\n--\n\nDrop all callbacks and close the descriptors.",
             );
         let b = attributes::methods(b);
+        let b = dns::methods(b);
         let b = run::methods(b);
         let b = scheduling::methods(b);
         let b = sockets::methods(b);
+        let b = crate::transport::sendfile_hooks(b);
         watchers::methods(b)
     })?;
     Ok(())

@@ -17,7 +17,7 @@ use super::{Driver, Entry, LoopCore};
 use crate::ffi::error::{check_signals, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Inst, Object, Raised, Res, context, gil, stop_iteration, value};
+use crate::ffi::{Any, Inst, Object, Raised, Res, context, finalizing, gil, stop_iteration, value};
 use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
 
@@ -123,6 +123,10 @@ impl Inst<LoopCore> {
         if !self.ready.borrow().is_empty() || self.stopping.get() {
             return Ok(());
         }
+        if let (Some(deadline), now @ 1..) = (deadline, self.virtual_now.get()) {
+            self.virtual_now.set(deadline.max(now));
+            return Ok(());
+        }
         let timeout = match deadline {
             None => Timeout::Forever,
             Some(deadline) => match Timeout::until(deadline, monotonic_ns()) {
@@ -174,13 +178,12 @@ impl Inst<LoopCore> {
 
     fn collect_due_timers(&self) {
         // asyncio rounds up by the clock's resolution, which is 1 ns on Linux.
-        let now = monotonic_ns() + 1;
+        let now = self.now() + 1;
         let mut dead = self.graveyard.take();
         loop {
             let due = self.timers.borrow_mut().pop_due(now, &mut dead);
             let Some(timer) = due else { break };
-            timer.set_unscheduled();
-            self.ready.borrow_mut().push(Entry::Timer(timer));
+            self.ready.borrow_mut().push(timer.due());
         }
         self.bury(dead);
     }
@@ -197,7 +200,8 @@ impl Inst<LoopCore> {
         let context = task.context();
         match context::run(&context, || step(task)) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(raised)) | Err(raised) => self.report_step(task, raised),
+            Ok(Err(raised)) => self.report_step(task, raised),
+            Err(raised) => self.report_step(task, refused_context(&context, raised)),
         }
     }
 
@@ -210,6 +214,17 @@ impl Inst<LoopCore> {
         // The exception handler gets a handle, as from asyncio.
         let step = StepCall::create(task, None)?;
         let handle = Handle::create(step, &[], self.as_any().own(), task.context())?;
+        handle.report(Raised::raise(exception))
+    }
+
+    /// What a native callback has raised, reported like a callback's.
+    #[cold]
+    pub(super) fn report_native(&self, whose: Object, raised: Raised) -> Res<()> {
+        let exception = raised.take();
+        if is_exit_exception(&exception) {
+            return Err(Raised::raise(exception));
+        }
+        let handle = Handle::create(whose, &[], self.as_any().own(), context::copy_current()?)?;
         handle.report(Raised::raise(exception))
     }
 
@@ -269,6 +284,7 @@ fn run(this: &Inst<LoopCore>) -> Res<Object> {
     this.check_open()?;
     // The loop must outlive the run, whatever a callback does to the last reference.
     let alive = this.own();
+    finalizing::outlive_interpreter();
     let _running = stop_iteration::Running::begin();
     if imports().current_tasks.is_some() {
         alive.run()?;
@@ -301,4 +317,17 @@ pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
     b.method0(c"_run", run, c"_run($self, /)\n--\n\nRun until stop() was called. For run_forever().")
         .method0(c"_run_once", run_once, c"_run_once($self, /)\n--\n\nRaises RuntimeError: iterations are made by the native _run().")
         .method0(c"_epoll_fd", epoll_fd, c"_epoll_fd($self, /)\n--\n\nThe poll descriptor, for tests.")
+}
+
+/// A context that could not be entered: as with asyncio, what is none fails for want of a `run`.
+#[cold]
+fn refused_context(context: &Any, raised: Raised) -> Raised {
+    if context::is_context(context) {
+        return raised;
+    }
+    let run = value::text("run").and_then(|name| context.getattr(&name));
+    match run {
+        Ok(_) => raised,
+        Err(missing) => missing,
+    }
 }

@@ -1,13 +1,12 @@
 //! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, `create_task`, `create_future`.
 
 use aioxide_core::clock::{Nanos, delay_to_ns, ns_to_seconds, seconds_to_ns};
-use aioxide_driver::sys::monotonic_ns;
 
-use super::{Entry, LoopCore};
+use super::{Entry, LoopCore, Timer};
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, gil, value};
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, finalizing, gil, value};
 use crate::future::{self, LoopSlot};
 use crate::handle::{Handle, TimerHandle, When};
 use crate::task::{self, NewTask};
@@ -86,6 +85,7 @@ fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     let (rest, ctx) = split(&args, 1, "call_soon_threadsafe")?;
     this.check_open()?;
+    finalizing::outlive_interpreter();
     let callback = args.positional[0];
     if this.debug.get() {
         debug_checks(this, callback, "call_soon_threadsafe", false)?;
@@ -157,7 +157,9 @@ fn schedule(
     if this.debug.get() {
         timer.capture_source()?;
     }
-    this.timers.borrow_mut().push(deadline, timer.clone());
+    this.timers
+        .borrow_mut()
+        .push(deadline, Timer::Handle(timer.clone()));
     Ok(timer)
 }
 
@@ -183,16 +185,21 @@ fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if delay.is_none() {
         return Err(Raised::type_error("delay must not be None"));
     }
+    let now = this.now();
+    let number = delay.exact_number();
+    // Any number that can be added to a float. What cannot is asyncio's first complaint.
+    let sum = match number {
+        Some(_) => None,
+        None => Some(value::float(ns_to_seconds(now))?.add(delay)?),
+    };
     this.check_open()?;
     if this.debug.get() {
         debug_checks(this, callback, "call_at", true)?;
     }
-    let now = monotonic_ns();
-    let (deadline, when) = if let Some(delay) = delay.exact_number() {
+    let (deadline, when) = if let Some(delay) = number {
         (delay_to_ns(now, delay), When::After(now, delay))
     } else {
-        // Any number that can be added to a float.
-        let sum = value::float(ns_to_seconds(now))?.add(delay)?;
+        let sum = sum.unwrap_or_else(value::none);
         let time = seconds(&sum)?;
         let object = (!sum.is_exact_float()).then_some(sum);
         (seconds_to_ns(time), When::At(time, object))
@@ -200,8 +207,17 @@ fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     Ok(schedule(this, deadline, when, callback, rest, ctx)?.into_object())
 }
 
-fn time(_this: &Inst<LoopCore>) -> Res<Object> {
-    value::float(ns_to_seconds(monotonic_ns()))
+fn time(this: &Inst<LoopCore>) -> Res<Object> {
+    value::float(ns_to_seconds(this.now()))
+}
+
+/// `_use_virtual_clock(start)`: for tests.
+fn use_virtual_clock(this: &Inst<LoopCore>, start: &Any) -> Res<Object> {
+    let Some(start @ 1..) = seconds_to_ns(start.to_f64()?) else {
+        return Err(Raised::new(Kind::Value, "a clock starts after 0"));
+    };
+    this.virtual_now.set(start);
+    Ok(value::none())
 }
 
 impl Inst<LoopCore> {
@@ -211,7 +227,7 @@ impl Inst<LoopCore> {
         let mut dead = self.graveyard.take();
         let last = self.timers.borrow_mut().note_cancelled(&mut dead);
         if let Some(timer) = last {
-            timer.set_unscheduled();
+            timer.bury();
         }
         if dead.is_empty() {
             self.graveyard.set(dead);
@@ -357,6 +373,19 @@ pub(super) fn note_overrides(this: &Inst<LoopCore>) -> Res<()> {
     let ours = LoopCore::class().as_any().getattr(&names().call_soon)?;
     let theirs = this.as_any().class().getattr(&names().call_soon)?;
     this.overridden.set(!ours.is(&theirs));
+    let mut altered = false;
+    for name in [
+        "call_at",
+        "call_later",
+        "create_future",
+        "create_task",
+        "time",
+    ] {
+        let name = value::text(name)?;
+        let ours = LoopCore::class().as_any().getattr(&name)?;
+        altered |= !ours.is(&*this.as_any().class().getattr(&name)?);
+    }
+    this.altered.set(altered);
     Ok(())
 }
 
@@ -366,6 +395,7 @@ pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
         .method(c"call_later", call_later, c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall callback(*args) after delay seconds, never earlier. Returns a TimerHandle.")
         .method(c"call_at", call_at, c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall callback(*args) when time() reaches when, in seconds. Returns a TimerHandle.\n\nEqual times run in the order in which they were scheduled.")
         .method0(c"time", time, c"time($self, /)\n--\n\nThe loop's time in seconds: time.monotonic().")
+        .method1(c"_use_virtual_clock", use_virtual_clock, c"_use_virtual_clock($self, start, /)\n--\n\nCount the time from start, and jump to the next deadline instead of waiting for it. For tests.")
         .method0(c"create_future", create_future, c"create_future($self, /)\n--\n\nA Future bound to this loop.")
         .method(c"create_task", create_task, c"create_task($self, coro, /, **kwargs)\n--\n\nSchedule a coroutine. Returns a Task, or what the task factory makes.")
         .method1(c"_add_callback", add_callback, c"_add_callback($self, handle, /)\n--\n\nPut a handle into the queue.")

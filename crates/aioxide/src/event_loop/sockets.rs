@@ -1,13 +1,13 @@
 //! `sock_recv`, `sock_sendall` and the others: asyncio's operations on bare sockets.
 //!
 //! A call only looks at how many arguments there are; everything else happens when the operation
-//! is awaited, see [`SockOp`]. `sock_sendfile` is BaseEventLoop's, on top of `sock_sendall`.
+//! is awaited, see [`sock_op`]. `sock_sendfile` is BaseEventLoop's, on top of `sock_sendall`.
 
 use super::LoopCore;
 use crate::ffi::call::Signature;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::{Any, Args, Inst, Object, Res, value};
-use crate::sock_op::{Operation, SockOp};
+use crate::sock_op::{self, Method};
 
 /// A signature whose parameters may all be given by position.
 const fn signature<const N: usize>(
@@ -36,46 +36,46 @@ const ACCEPT: Signature<1> = signature("sock_accept", [c"sock"], 1);
 #[inline]
 fn create<const N: usize>(
     this: &Inst<LoopCore>,
-    operation: Operation,
+    method: Method,
     args: &Args<'_>,
     signature: &Signature<N>,
 ) -> Res<Object> {
     let bound = args.bind(signature)?;
     let at = |index: usize| bound.get(index).copied().flatten();
     let sock: &Any = at(0).unwrap_or(value::none_ref());
-    SockOp::create(operation, this, sock, at(1), at(2))
+    sock_op::create(method, this, sock, at(1), at(2))
 }
 
 fn sock_recv(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::Recv, &args, &RECV)
+    create(this, Method::Recv, &args, &RECV)
 }
 
 fn sock_recv_into(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::RecvInto, &args, &RECV_INTO)
+    create(this, Method::RecvInto, &args, &RECV_INTO)
 }
 
 fn sock_recvfrom(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::RecvFrom, &args, &RECVFROM)
+    create(this, Method::RecvFrom, &args, &RECVFROM)
 }
 
 fn sock_recvfrom_into(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::RecvFromInto, &args, &RECVFROM_INTO)
+    create(this, Method::RecvFromInto, &args, &RECVFROM_INTO)
 }
 
 fn sock_sendall(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::SendAll, &args, &SENDALL)
+    create(this, Method::SendAll, &args, &SENDALL)
 }
 
 fn sock_sendto(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::SendTo, &args, &SENDTO)
+    create(this, Method::SendTo, &args, &SENDTO)
 }
 
 fn sock_connect(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::Connect, &args, &CONNECT)
+    create(this, Method::Connect, &args, &CONNECT)
 }
 
 fn sock_accept(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Operation::Accept, &args, &ACCEPT)
+    create(this, Method::Accept, &args, &ACCEPT)
 }
 
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {

@@ -23,15 +23,27 @@ use crate::ffi::module::names;
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, Visit, context, value};
 use crate::handle::{self, Handle};
 use crate::sock_op::SockOp;
-use crate::transport::{self, Listener, StreamTransport};
+use crate::transport::{
+    self, DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
+    WritePipeTransport,
+};
 
 /// Who is told that a descriptor is ready.
 #[derive(Debug)]
 pub(crate) enum Watcher {
-    /// A callback of `add_reader` or `add_writer`.
-    Handle(Own<Handle>),
+    /// A callback of `add_reader` or `add_writer`, and the object that it was added for: a file
+    /// that was closed meanwhile has no number any more, and can still be removed.
+    Handle(Own<Handle>, Object),
     /// A stream transport.
     Transport(Own<StreamTransport>),
+    /// A datagram transport.
+    Datagram(Own<DatagramTransport>),
+    /// The reading end of a pipe.
+    ReadPipe(Own<ReadPipeTransport>),
+    /// The writing end of a pipe.
+    WritePipe(Own<WritePipeTransport>),
+    /// A file on its way to a socket.
+    SendFile(Own<SendFile>),
     /// A listening socket.
     Listener(Own<Listener>),
     /// A `sock_*` operation that the kernel was not ready for.
@@ -41,37 +53,69 @@ pub(crate) enum Watcher {
 impl Watcher {
     fn entry(&self, event: transport::Event) -> Entry {
         match self {
-            Watcher::Handle(handle) => Entry::Handle(handle.clone()),
+            Watcher::Handle(handle, _) => Entry::Handle(handle.clone()),
             Watcher::Transport(transport) => Entry::Transport(transport.clone(), event),
+            Watcher::Datagram(transport) => Entry::Datagram(transport.clone(), event),
+            Watcher::ReadPipe(transport) => Entry::ReadPipe(transport.clone(), event),
+            Watcher::WritePipe(transport) => Entry::WritePipe(transport.clone(), event),
             Watcher::Listener(listener) => Entry::Listener(listener.clone()),
             Watcher::Sock(op) => Entry::Sock(op.clone()),
+            Watcher::SendFile(op) => Entry::SendFile(op.clone()),
         }
     }
 
     fn traverse(&self, visit: &mut Visit) {
         match self {
-            Watcher::Handle(handle) => visit.through(handle),
+            Watcher::Handle(handle, file) => {
+                visit.through(handle);
+                visit.object(file);
+            }
             Watcher::Transport(transport) => visit.native(transport),
+            Watcher::Datagram(transport) => visit.native(transport),
+            Watcher::ReadPipe(transport) => visit.native(transport),
+            Watcher::WritePipe(transport) => visit.native(transport),
             Watcher::Listener(listener) => visit.native(listener),
             Watcher::Sock(op) => visit.native(op),
+            Watcher::SendFile(op) => visit.native(op),
+        }
+    }
+
+    /// The transport that watches, whatever its kind.
+    fn transport(&self) -> Option<&Any> {
+        match self {
+            Watcher::Transport(transport) => Some(transport.as_any()),
+            Watcher::Datagram(transport) => Some(transport.as_any()),
+            Watcher::ReadPipe(transport) => Some(transport.as_any()),
+            Watcher::WritePipe(transport) => Some(transport.as_any()),
+            Watcher::Handle(..)
+            | Watcher::Listener(_)
+            | Watcher::Sock(_)
+            | Watcher::SendFile(_) => None,
         }
     }
 
     /// Replaced or removed: a callback that is in the queue already must not run.
     pub(crate) fn retire(self) -> Res<()> {
         match self {
-            Watcher::Handle(handle) => {
+            Watcher::Handle(handle, _) => {
                 handle.cancel()?;
                 handle::release(handle);
                 Ok(())
             }
             // It looks at its own state when its turn comes.
-            Watcher::Transport(_) => Ok(()),
+            Watcher::Transport(_)
+            | Watcher::Datagram(_)
+            | Watcher::ReadPipe(_)
+            | Watcher::WritePipe(_) => Ok(()),
             Watcher::Listener(listener) => {
                 listener.retire();
                 Ok(())
             }
             Watcher::Sock(op) => {
+                op.unwatched();
+                Ok(())
+            }
+            Watcher::SendFile(op) => {
                 op.unwatched();
                 Ok(())
             }
@@ -169,6 +213,14 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.active
+    }
+
+    /// A table of nothing but the transports' descriptors, which this one then has no more.
+    pub(super) fn take_owners(&mut self) -> Table {
+        Table {
+            owners: std::mem::take(&mut self.owners),
+            ..Table::default()
+        }
     }
 
     pub(super) fn traverse(&self, visit: &mut Visit) {
@@ -321,6 +373,17 @@ impl Inst<LoopCore> {
         Some(removed)
     }
 
+    /// The number that a file had when it was given to `add_reader` or `add_writer`.
+    fn added_as(&self, file: &Any) -> Option<RawFd> {
+        let table = self.watchers.borrow();
+        let is_it = |watcher: &Option<Watcher>| matches!(watcher, Some(Watcher::Handle(_, of)) if of.is(file));
+        table
+            .watches
+            .iter()
+            .find(|(_, watch)| is_it(&watch.reader) || is_it(&watch.writer))
+            .map(|(&fd, _)| fd)
+    }
+
     /// Notes that `fd` belongs to a transport, given by a weak reference.
     pub(crate) fn set_owner(&self, fd: RawFd, transport: Object) {
         let old = self.watchers.borrow_mut().owners.insert(fd, transport);
@@ -337,12 +400,7 @@ impl Inst<LoopCore> {
     }
 
     /// Whether this very transport watches one side: somebody else may have replaced it.
-    pub(crate) fn is_watched_by(
-        &self,
-        fd: RawFd,
-        side: Interest,
-        transport: &Inst<StreamTransport>,
-    ) -> bool {
+    pub(crate) fn is_watched_by(&self, fd: RawFd, side: Interest, transport: &Any) -> bool {
         let table = self.watchers.borrow();
         let watcher = table.watches.get(&fd).and_then(|watch| {
             if side == Interest::READ {
@@ -351,7 +409,17 @@ impl Inst<LoopCore> {
                 watch.writer.as_ref()
             }
         });
-        matches!(watcher, Some(Watcher::Transport(own)) if own.as_any().is(transport.as_any()))
+        watcher
+            .and_then(Watcher::transport)
+            .is_some_and(|own| own.is(transport))
+    }
+
+    /// The operation that sends a file to this descriptor's socket.
+    pub(crate) fn sendfile_on(&self, fd: RawFd) -> Option<Own<SendFile>> {
+        match self.watchers.borrow().watches.get(&fd)?.writer.as_ref()? {
+            Watcher::SendFile(op) => Some(op.clone()),
+            _ => None,
+        }
     }
 
     fn owner(&self, fd: RawFd) -> Res<Option<Object>> {
@@ -393,27 +461,40 @@ const ENOENT: i32 = 2;
 
 /// The descriptor of an int or of an object with `fileno()`; asyncio's ValueError otherwise.
 pub(crate) fn descriptor(object: &Any) -> Res<RawFd> {
-    let number = if object.is_int() {
-        object.to_i64()
-    } else {
-        object
-            .call_method0(&names().fileno)
-            .and_then(|number| number.to_i64())
-    };
-    let number = number.map_err(|raised| {
-        raised.discard();
-        Raised::new(
-            Kind::Value,
-            &format!("Invalid file object: {}", object.repr_lossy()),
-        )
-    })?;
+    let number = descriptor_number(object)?;
     match RawFd::try_from(number) {
         Ok(fd) if fd >= 0 => Ok(fd),
+        Err(_) if number > 0 => Err(Raised::new(
+            Kind::Overflow,
+            "Python int too large to convert to C int",
+        )),
         _ => Err(Raised::new(
             Kind::Value,
             &format!("Invalid file descriptor: {number}"),
         )),
     }
+}
+
+/// What `fileno()` says, be it a descriptor or not. Errors that are not about its being a file are the
+/// object's own.
+fn descriptor_number(object: &Any) -> Res<i64> {
+    if object.is_int() {
+        return object.to_i64();
+    }
+    let number = object
+        .call_method0(&names().fileno)
+        .and_then(|number| number.to_i64());
+    number.map_err(|raised| {
+        let kinds = [Kind::Attribute, Kind::Type, Kind::Value];
+        if !kinds.iter().any(|kind| raised.matches(kind.as_any())) {
+            return raised;
+        }
+        raised.discard();
+        Raised::new(
+            Kind::Value,
+            &format!("Invalid file object: {}", object.repr_lossy()),
+        )
+    })
 }
 
 fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -> Res<Object> {
@@ -422,9 +503,13 @@ fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -
             "{function}() takes a file, a callback and its arguments"
         )));
     };
+    // As with asyncio, only what is no file at all is looked at before the loop is.
+    if !file.is_int() {
+        descriptor_number(file)?;
+    }
+    this.check_open()?;
     let fd = descriptor(file)?;
     this.ensure_no_transport(fd, file)?;
-    this.check_open()?;
     let handle = Handle::create(
         callback.own(),
         rest,
@@ -434,17 +519,43 @@ fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -
     if this.is_debug() {
         handle.capture_source()?;
     }
-    let replaced = this.watch(fd, side, Watcher::Handle(handle))?;
+    let replaced = this.watch(fd, side, Watcher::Handle(handle, file.own()))?;
     replaced.map_or(Ok(()), Watcher::retire)?;
     Ok(value::none())
 }
 
 fn remove(this: &Inst<LoopCore>, file: &Any, side: Interest) -> Res<Object> {
-    let fd = descriptor(file)?;
-    this.ensure_no_transport(fd, file)?;
     if this.is_closed() {
+        let number = match descriptor_number(file) {
+            Err(raised) if file.is_int() => {
+                raised.discard();
+                -1
+            }
+            number => number?,
+        };
+        if let Ok(fd @ 0..) = RawFd::try_from(number) {
+            this.ensure_no_transport(fd, file)?;
+        }
         return Ok(value::bool(false));
     }
+    let fd = match descriptor(file) {
+        Ok(fd) => {
+            this.ensure_no_transport(fd, file)?;
+            fd
+        }
+        Err(raised) => match this.added_as(file) {
+            Some(fd) => {
+                raised.discard();
+                fd
+            }
+            // No descriptor is so high, so it was not watched.
+            None if raised.matches(Kind::Overflow.as_any()) && file.is_int() => {
+                raised.discard();
+                return Ok(value::bool(false));
+            }
+            None => return Err(raised),
+        },
+    };
     match this.unwatch(fd, side) {
         Some(watcher) => {
             watcher.retire()?;

@@ -59,6 +59,11 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(self.view.buf.cast(), self.len()) }
     }
 
+    /// Where the memory begins. It stays there until this is dropped.
+    pub(crate) fn start(&mut self) -> std::ptr::NonNull<u8> {
+        std::ptr::NonNull::new(self.view.buf.cast()).unwrap_or(std::ptr::NonNull::dangling())
+    }
+
     /// The memory to be filled by a system call that is made with the GIL held.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         if self.len() == 0 || self.view.readonly != 0 {
@@ -159,5 +164,66 @@ pub(crate) fn new_bytes<E>(
 // SAFETY: CPython exports it with this signature; PyO3 has it for its own use only.
 unsafe extern "C" {
     #[link_name = "_PyBytes_Resize"]
-    fn resize_bytes(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+    pub(super) fn resize_bytes(
+        bytes: *mut *mut ffi::PyObject,
+        size: ffi::Py_ssize_t,
+    ) -> std::ffi::c_int;
+}
+
+/// A new `bytearray`.
+pub(crate) fn new_byte_array(data: &[u8]) -> Res<Object> {
+    // SAFETY: CPython copies `data.len()` bytes.
+    unsafe {
+        Object::from_new(ffi::PyByteArray_FromStringAndSize(
+            data.as_ptr().cast(),
+            data.len().cast_signed(),
+        ))
+    }
+}
+
+/// Whether the object is exactly a `bytearray`.
+pub(crate) fn is_byte_array(object: &Any) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyByteArray_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// The bytes of a `bytearray` now; empty for anything else. No Python code may run while they are
+/// looked at.
+pub(crate) fn byte_array(array: &Any) -> &[u8] {
+    if !is_byte_array(array) {
+        return &[];
+    }
+    // SAFETY: a bytearray's memory of `size` bytes; it moves only when Python code resizes it.
+    unsafe {
+        let size = ffi::PyByteArray_Size(array.as_ptr()).cast_unsigned();
+        if size == 0 {
+            return &[];
+        }
+        std::slice::from_raw_parts(ffi::PyByteArray_AsString(array.as_ptr()).cast(), size)
+    }
+}
+
+/// `array += data`; `BufferError` if somebody has a view of it.
+pub(crate) fn extend_byte_array(array: &Any, data: &[u8]) -> Res<()> {
+    let size = byte_array(array).len();
+    // SAFETY: a bytearray is resized, and then the new part of its memory is written.
+    unsafe {
+        Raised::check(ffi::PyByteArray_Resize(
+            array.as_ptr(),
+            (size + data.len()).cast_signed(),
+        ))?;
+        if !data.is_empty() {
+            let memory = ffi::PyByteArray_AsString(array.as_ptr()).cast::<u8>();
+            memory
+                .add(size)
+                .copy_from_nonoverlapping(data.as_ptr(), data.len());
+        }
+    }
+    Ok(())
+}
+
+/// `del array[:count]`; `BufferError` if somebody has a view of it.
+pub(crate) fn cut_byte_array(array: &Any, count: usize) -> Res<()> {
+    // SAFETY: a live object with a sequence's methods; deletes the items.
+    Raised::check(unsafe { ffi::PySequence_DelSlice(array.as_ptr(), 0, count.cast_signed()) })
 }

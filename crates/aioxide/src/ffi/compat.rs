@@ -79,6 +79,12 @@ pub(crate) fn set_cause(exception: &Any, cause: &Any) {
     }
 }
 
+/// Sets `exception.__context__`: what was being handled when it was raised.
+pub(crate) fn set_context(exception: &Any, context: &Any) {
+    // SAFETY: the setter steals a reference; both are exception instances.
+    unsafe { ffi::PyException_SetContext(exception.as_ptr(), context.own().into_ptr()) }
+}
+
 pub(crate) fn is_finalizing() -> bool {
     #[cfg(Py_3_13)]
     // SAFETY: a plain question.

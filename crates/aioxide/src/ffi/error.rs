@@ -17,9 +17,15 @@ pub(crate) type Res<T> = Result<T, Raised>;
 /// The exception classes that our own code raises.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
+    Assertion,
     Attribute,
+    ConnectionReset,
+    GeneratorExit,
+    Overflow,
+    NotImplemented,
     Os,
     Runtime,
+    StopAsyncIteration,
     System,
     Type,
     Value,
@@ -30,9 +36,15 @@ impl Kind {
         // SAFETY: the exception classes live as long as the interpreter.
         unsafe {
             match self {
+                Kind::Assertion => ffi::PyExc_AssertionError,
                 Kind::Attribute => ffi::PyExc_AttributeError,
+                Kind::ConnectionReset => ffi::PyExc_ConnectionResetError,
+                Kind::GeneratorExit => ffi::PyExc_GeneratorExit,
+                Kind::Overflow => ffi::PyExc_OverflowError,
+                Kind::NotImplemented => ffi::PyExc_NotImplementedError,
                 Kind::Os => ffi::PyExc_OSError,
                 Kind::Runtime => ffi::PyExc_RuntimeError,
+                Kind::StopAsyncIteration => ffi::PyExc_StopAsyncIteration,
                 Kind::System => ffi::PyExc_SystemError,
                 Kind::Type => ffi::PyExc_TypeError,
                 Kind::Value => ffi::PyExc_ValueError,

@@ -25,6 +25,8 @@ pub(crate) unsafe trait LaidOutAs<Ancestor: Native>: Native {}
 
 // SAFETY: both are `repr(C)` and begin with a `FutureState`, which is all of `Future`.
 unsafe impl LaidOutAs<crate::future::Future> for crate::task::Task {}
+// SAFETY: as above.
+unsafe impl LaidOutAs<crate::future::Future> for crate::combinators::Gathering {}
 
 /// Puts `ancestor` into the method resolution order of `member`, behind `member` itself.
 pub(crate) fn join<M: LaidOutAs<A>, A: Native>(

@@ -17,7 +17,7 @@ use super::object::{Any, Object};
 use super::send::Answer;
 use super::trampoline::{
     am_send, await_next, call, free_function, generic_alias, getter, identity, init, iternext,
-    method, method0, method1, setter, unary,
+    method, method0, method1, set_attribute, setter, unary,
 };
 use super::value;
 
@@ -126,6 +126,18 @@ impl<T: Native> TypeBuilder<T> {
             doc: ptr::null(),
             closure: ptr::null_mut(),
         });
+    }
+
+    /// Tells CPython where an instance's vectorcall function lies, and makes `__call__` use it.
+    pub(super) fn vectorcall(&mut self, offset: usize) {
+        self.members.push(ffi::PyMemberDef {
+            name: c"__vectorcalloffset__".as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: offset.cast_signed(),
+            flags: ffi::Py_READONLY,
+            doc: ptr::null(),
+        });
+        self.slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void);
     }
 
     /// `def name(self)`.
@@ -266,6 +278,24 @@ impl<T: Native> TypeBuilder<T> {
         self
     }
 
+    /// `__str__`.
+    pub(crate) fn str<F>(mut self, _f: F) -> Self
+    where
+        F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
+    {
+        self.slot(ffi::Py_tp_str, unary::<T, F> as *mut c_void);
+        self
+    }
+
+    /// `__setattr__` and, without a value, `__delattr__`.
+    pub(crate) fn set_attribute<F>(mut self, _f: F) -> Self
+    where
+        F: Fn(&Inst<T>, &Any, Option<&Any>) -> Res<()> + Copy + 'static,
+    {
+        self.slot(ffi::Py_tp_setattro, set_attribute::<T, F> as *mut c_void);
+        self
+    }
+
     /// `__call__`.
     pub(crate) fn call<F>(mut self, _f: F) -> Self
     where
@@ -281,6 +311,17 @@ impl<T: Native> TypeBuilder<T> {
         F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
     {
         self.slot(ffi::Py_tp_iter, unary::<T, F> as *mut c_void);
+        self
+    }
+
+    /// `async for`: what `__aiter__` and `__anext__` are.
+    pub(crate) fn async_iterates<F, G>(mut self, _aiter: F, _anext: G) -> Self
+    where
+        F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
+        G: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
+    {
+        self.slot(ffi::Py_am_aiter, unary::<T, F> as *mut c_void);
+        self.slot(ffi::Py_am_anext, unary::<T, G> as *mut c_void);
         self
     }
 

@@ -18,14 +18,19 @@
 //!    the new one is in place, and nothing borrowed from a cell lives across a drop or a call.
 //! 3. **No panic crosses into C.** Each trampoline catches it and sets `SystemError`.
 
+pub(crate) mod audit;
 pub(crate) mod buffer;
 pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod compat;
 pub(crate) mod context;
+pub(crate) mod dispatch;
 pub(crate) mod error;
 pub(crate) mod family;
+pub(crate) mod file_memory;
+pub(crate) mod finalizing;
 pub(crate) mod freelist;
+pub(crate) mod function;
 pub(crate) mod gil;
 pub(crate) mod instance;
 pub(crate) mod method;

@@ -94,6 +94,14 @@ names! {
     getpeername, getsockname, peername, proto, protocol, set_exception, set_result, socket,
     sockname, start, transport, warning, _accept_ready, accept, connect, getsockopt, gettimeout,
     recv, recv_into, recvfrom, recvfrom_into, sendto, setblocking,
+    pause_reading, resume_reading, readline, readuntil, partial, consumed, args, feed_data, feed_eof,
+    _drain_helper, _get_close_waiter, is_closing, is_closed, write, writelines, write_eof,
+    can_write_eof, get_extra_info, cancelled,
+    datagram_received, error_received, max_size, errno,
+    getaddrinfo, getnameinfo, _executor_shutdown_called, _look_up_addresses, _look_up_name,
+    _get_loop, _wake_up_first, _wake_up_next, locked, acquire, release, wait, notify, _notify, _block, _release, _wait,
+    _exit, _init, _get, _put, _wakeup_next, _format, qsize, empty, full, put_nowait, get_nowait, append, popleft, remove,
+    set, clear,
 }
 
 /// Objects of asyncio and the standard library that our code calls or derives from.
@@ -119,6 +127,8 @@ pub(crate) struct Imports {
     pub(crate) accept_retry_delay: Object,
     /// From 3.12.2 on, `Server._attach` and `_detach` are told which transport.
     pub(crate) server_knows_transports: bool,
+    /// What a datagram that waits counts for beside its bytes; 0 where asyncio sends no empty ones.
+    pub(crate) datagram_header: usize,
     /// The tuple `("exc_info",)`.
     pub(crate) exc_info_names: Object,
     /// `socket.socket`, the class whose methods we know how to do without.
@@ -126,6 +136,10 @@ pub(crate) struct Imports {
     pub(crate) check_ssl_socket: Object,
     pub(crate) cancelled_error: Object,
     pub(crate) invalid_state_error: Object,
+    pub(crate) incomplete_read_error: Object,
+    pub(crate) limit_overrun_error: Object,
+    pub(crate) stream_reader: Object,
+    pub(crate) deque: Object,
     pub(crate) future_repr: Object,
     pub(crate) task_repr: Object,
     pub(crate) task_get_stack: Object,
@@ -134,6 +148,7 @@ pub(crate) struct Imports {
     pub(crate) format_callback_source: Object,
     pub(crate) iscoroutine: Object,
     pub(crate) get_event_loop: Object,
+    pub(crate) get_running_loop: Object,
     pub(crate) enter_task: Object,
     pub(crate) leave_task: Object,
     pub(crate) register_task: Object,
@@ -194,11 +209,16 @@ impl Imports {
             logger: member(&*import("asyncio.log")?, "logger")?,
             accept_retry_delay: member(&*import("asyncio.constants")?, "ACCEPT_RETRY_DELAY")?,
             server_knows_transports: server_knows_transports()?,
+            datagram_header: datagram_header()?,
             exc_info_names: value::tuple(&[&names.exc_info])?,
             socket_class: member(&*import("socket")?, "socket")?,
             check_ssl_socket: member(&*import("asyncio.base_events")?, "_check_ssl_socket")?,
             cancelled_error: member(&exceptions, "CancelledError")?,
             invalid_state_error: member(&exceptions, "InvalidStateError")?,
+            incomplete_read_error: member(&exceptions, "IncompleteReadError")?,
+            limit_overrun_error: member(&exceptions, "LimitOverrunError")?,
+            stream_reader: member(&*import("asyncio.streams")?, "StreamReader")?,
+            deque: member(&*import("collections")?, "deque")?,
             future_repr: member(&base_futures, "_future_repr")?,
             task_repr: member(&base_tasks, "_task_repr")?,
             task_get_stack: member(&base_tasks, "_task_get_stack")?,
@@ -207,6 +227,7 @@ impl Imports {
             format_callback_source: member(&format_helpers, "_format_callback_source")?,
             iscoroutine: member(&*import("asyncio.coroutines")?, "iscoroutine")?,
             get_event_loop: member(&events, "get_event_loop")?,
+            get_running_loop: member(&c_asyncio, "get_running_loop")?,
             enter_task: member(&c_asyncio, "_enter_task")?,
             leave_task: member(&c_asyncio, "_leave_task")?,
             register_task: member(&c_asyncio, "_register_task")?,
@@ -226,6 +247,26 @@ fn server_knows_transports() -> Res<bool> {
     let server = member(&*import("asyncio.base_events")?, "Server")?;
     let code = member(&*member(&server, "_attach")?, "__code__")?;
     Ok(member(&code, "co_argcount")?.to_i64()? > 1)
+}
+
+/// From 3.13 on asyncio sends empty datagrams, and counts something for the header of each.
+fn datagram_header() -> Res<usize> {
+    const FIRST: i64 = 8;
+    let module = import("asyncio.selector_events")?;
+    let class = member(&module, "_SelectorDatagramTransport")?;
+    let size = if let Some(size) = optional(&class, "_header_size")? {
+        size.to_i64()?
+    } else {
+        let code = member(&*member(&class, "sendto")?, "__code__")?;
+        let constants = member(&code, "co_consts")?;
+        let counts = |constant: &&Any| constant.exact_int() == Some(FIRST);
+        if constants.tuple_items().iter().any(counts) {
+            FIRST
+        } else {
+            0
+        }
+    };
+    Ok(usize::try_from(size).unwrap_or(0))
 }
 
 /// Whether a Python function has a `**kwargs` parameter.

@@ -49,6 +49,9 @@ pub(crate) trait Native: Sized + 'static {
     /// Whether instances take attributes and weak references, for a base that has no place for
     /// them.
     const INSTANCE_DICT: bool = false;
+    /// Whether instances are called by vectorcall, through a function that is the state's first
+    /// field.
+    const VECTORCALL: bool = false;
 
     /// The class object behind this state.
     fn class() -> &'static Class<Self>;
@@ -168,6 +171,30 @@ impl<T: Native> Class<T> {
         };
         // SAFETY: a new reference to an instance with its state in place.
         Ok(unsafe { Own::from_object(Object::from_owned(object)) })
+    }
+
+    /// A new instance of `class`, which derives from this one, without `__init__`.
+    #[inline]
+    pub(crate) fn create_as(&self, class: &Any, state: T) -> Res<Own<T>> {
+        let ptype = class.as_ptr().cast::<ffi::PyTypeObject>();
+        // SAFETY: a live object, looked at as a type only if it is one of ours; its tp_alloc gives
+        // zeroed memory of its size, and nothing can collect before the state is in place.
+        unsafe {
+            if ffi::PyType_Check(class.as_ptr()) == 0
+                || !(self.is_known(ptype) || self.learn_subtype(ptype))
+            {
+                return Err(Raised::type_error("a derived class was expected"));
+            }
+            let Some(alloc) = (*ptype).tp_alloc else {
+                return Err(Raised::type_error("class without an allocator"));
+            };
+            let object = alloc(ptype, 0);
+            if object.is_null() {
+                return Err(Raised::set());
+            }
+            self.place(object, state);
+            Ok(Own::from_object(Object::from_owned(object)))
+        }
     }
 
     #[cold]
@@ -291,6 +318,10 @@ impl<T: Native> Class<T> {
             size = references + size_of::<usize>();
             self.dict_offset.set(Some(dict));
             builder.instance_dict(dict, references);
+        }
+        if T::VECTORCALL {
+            flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
+            builder.vectorcall(offset);
         }
         let iternext = builder.hidden_iternext;
         let slots = builder.finish();

@@ -135,6 +135,13 @@ impl Any {
         unsafe { ffi::Py_TYPE(self.as_ptr()).cast::<ffi::PyObject>() == class.as_ptr() }
     }
 
+    /// `id(type(self))`.
+    #[inline(always)]
+    pub(crate) fn class_address(&self) -> usize {
+        // SAFETY: reading ob_type of a live object.
+        unsafe { ffi::Py_TYPE(self.as_ptr()) as usize }
+    }
+
     pub(crate) fn class(&self) -> Object {
         // SAFETY: the type of a live object is alive.
         unsafe { Any::from_ptr(ffi::Py_TYPE(self.as_ptr()).cast()).own() }
@@ -171,6 +178,14 @@ impl Any {
     pub(crate) fn is_truthy(&self) -> Res<bool> {
         // SAFETY: a live object.
         Raised::check_bool(unsafe { ffi::PyObject_IsTrue(self.as_ptr()) })
+    }
+
+    /// Python's `self <= other`.
+    pub(crate) fn is_at_most(&self, other: &Any) -> Res<bool> {
+        // SAFETY: two live objects.
+        Raised::check_bool(unsafe {
+            ffi::PyObject_RichCompareBool(self.as_ptr(), other.as_ptr(), ffi::Py_LE)
+        })
     }
 
     /// Python's `==`.

@@ -41,6 +41,58 @@ pub(crate) fn throw(coro: &Any, exception: &Any) -> Res<Sent> {
     }
 }
 
+/// As [`throw`], for the iterator of any awaitable: one without `throw` lets the exception pass.
+pub(crate) fn throw_into(iterator: &Any, exception: &Any) -> Res<Sent> {
+    let names = super::module::names();
+    let Some(method) = iterator.getattr_opt(&names.throw)? else {
+        return Err(Raised::raise(exception.own()));
+    };
+    match method.call1(exception) {
+        Ok(yielded) => Ok(Sent::Yielded(yielded)),
+        Err(raised) => stop_iteration_value(raised).map(Sent::Returned),
+    }
+}
+
+/// What `await awaitable` iterates over.
+pub(crate) fn awaitable_iterator(awaitable: &Any) -> Res<Object> {
+    // SAFETY: reads the slots of a live object's type; `am_await` gives a new reference or NULL.
+    unsafe {
+        if ffi::PyCoro_CheckExact(awaitable.as_ptr()) != 0 {
+            return Ok(awaitable.own());
+        }
+        let slots = (*ffi::Py_TYPE(awaitable.as_ptr())).tp_as_async;
+        if !slots.is_null()
+            && let Some(am_await) = (*slots).am_await
+        {
+            let iterator = Object::from_new(am_await(awaitable.as_ptr()))?;
+            if ffi::PyIter_Check(iterator.as_ptr()) != 0
+                || ffi::PyCoro_CheckExact(iterator.as_ptr()) != 0
+            {
+                return Ok(iterator);
+            }
+            return Err(Raised::type_error(
+                "__await__() returned an object that is no iterator",
+            ));
+        }
+    }
+    if awaitable.is_generator() && is_generator_coroutine(awaitable)? {
+        return Ok(awaitable.own());
+    }
+    Err(Raised::type_error(&format!(
+        "object {} can't be used in 'await' expression",
+        awaitable.class().repr_lossy()
+    )))
+}
+
+/// Whether a generator was made by a function that `types.coroutine` has marked.
+#[cold]
+fn is_generator_coroutine(generator: &Any) -> Res<bool> {
+    const CO_ITERABLE_COROUTINE: i64 = 0x100;
+    let code = generator.getattr(&*super::value::text("gi_code")?)?;
+    let flags = code.getattr(&*super::value::text("co_flags")?)?.to_i64()?;
+    Ok(flags & CO_ITERABLE_COROUTINE != 0)
+}
+
 /// The value of a `StopIteration` that is set; any other exception stays.
 pub(crate) fn stop_iteration_value(raised: Raised) -> Res<Object> {
     if !raised.matches(super::error::stop_iteration_class()) {

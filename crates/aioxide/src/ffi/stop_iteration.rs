@@ -53,7 +53,7 @@ impl Drop for Running {
 #[cfg(Py_3_12)]
 #[inline]
 pub(super) fn raise(value: Object) -> Result<(), Object> {
-    if SPARE.loops.get() == 0 {
+    if SPARE.loops.get() == 0 || is_large(&value) {
         return Err(value);
     }
     let mut spare = SPARE.exception.get();
@@ -88,6 +88,16 @@ pub(super) fn raise(value: Object) -> Result<(), Object> {
 #[inline]
 pub(super) fn raise(value: Object) -> Result<(), Object> {
     Err(value)
+}
+
+/// A block that ought to go when its user lets go of it: a loop over large reads that holds on to one of them until
+/// the next has come makes malloc give memory back to the kernel, and fault it in again, each time.
+#[cfg(Py_3_12)]
+#[inline]
+fn is_large(value: &Object) -> bool {
+    const LARGE: ffi::Py_ssize_t = 64 * 1024;
+    // SAFETY: a live object; bytes are variable-sized.
+    unsafe { ffi::PyBytes_CheckExact(value.as_ptr()) != 0 && ffi::Py_SIZE(value.as_ptr()) >= LARGE }
 }
 
 #[cfg(Py_3_12)]

@@ -123,6 +123,29 @@ where
 
 /// # Safety
 /// CPython calls it through the slot or table it was made for.
+pub(super) unsafe extern "C" fn set_attribute<T: Native, F>(
+    this: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int
+where
+    F: Fn(&Inst<T>, &Any, Option<&Any>) -> Res<()> + Copy + 'static,
+{
+    guard(-1, || {
+        // SAFETY: as in `method0`; a NULL value means `del`.
+        unsafe {
+            let value = if value.is_null() {
+                None
+            } else {
+                Some(Any::from_ptr(value))
+            };
+            item::<F>()(Inst::from_ptr(this), Any::from_ptr(name), value).map(|()| 0)
+        }
+    })
+}
+
+/// # Safety
+/// CPython calls it through the slot or table it was made for.
 pub(super) unsafe extern "C" fn unary<T: Native, F>(this: *mut ffi::PyObject) -> *mut ffi::PyObject
 where
     F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,

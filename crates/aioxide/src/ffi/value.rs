@@ -57,6 +57,28 @@ pub(crate) fn text(value: &str) -> Res<Object> {
     }
 }
 
+/// A str out of UTF-8; `UnicodeDecodeError` if it is none.
+pub(crate) fn utf8(value: &[u8]) -> Res<Object> {
+    // SAFETY: pointer and length, which CPython decodes and copies.
+    unsafe {
+        Object::from_new(ffi::PyUnicode_FromStringAndSize(
+            value.as_ptr().cast(),
+            value.len().cast_signed(),
+        ))
+    }
+}
+
+/// A str out of the bytes of a file name, a host name or the like, as `os.fsdecode` makes it.
+pub(crate) fn file_system_text(value: &[u8]) -> Res<Object> {
+    // SAFETY: pointer and length, which CPython decodes and copies.
+    unsafe {
+        Object::from_new(ffi::PyUnicode_DecodeFSDefaultAndSize(
+            value.as_ptr().cast(),
+            value.len().cast_signed(),
+        ))
+    }
+}
+
 pub(crate) fn bytes(value: &[u8]) -> Res<Object> {
     // SAFETY: pointer and length, copied.
     unsafe {
@@ -65,6 +87,23 @@ pub(crate) fn bytes(value: &[u8]) -> Res<Object> {
             value.len().cast_signed(),
         ))
     }
+}
+
+/// A file name, as `os.fsdecode` gives it.
+pub(crate) fn file_name(name: &[u8]) -> Res<Object> {
+    // SAFETY: pointer and length, copied.
+    unsafe {
+        Object::from_new(ffi::PyUnicode_DecodeFSDefaultAndSize(
+            name.as_ptr().cast(),
+            name.len().cast_signed(),
+        ))
+    }
+}
+
+/// `bytes(object)`, for what is bytes-like.
+pub(crate) fn to_bytes(object: &Any) -> Res<Object> {
+    // SAFETY: a live object; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PyObject_Bytes(object.as_ptr())) }
 }
 
 pub(crate) fn interned(name: &CStr) -> Res<Object> {
@@ -94,6 +133,32 @@ pub(crate) fn list(items: &[Object]) -> Res<Object> {
     }
 }
 
+/// A list of `length` items, each made by `item`.
+pub(crate) fn list_with(length: usize, mut item: impl FnMut(usize) -> Res<Object>) -> Res<Object> {
+    // SAFETY: until it is full the list is known to nobody but the collector, which skips empty
+    // slots; each slot is filled once, with a reference of its own.
+    unsafe {
+        let list = Object::from_new(ffi::PyList_New(length.cast_signed()))?;
+        for index in 0..length {
+            let made = item(index)?;
+            ffi::PyList_SET_ITEM(list.as_ptr(), index.cast_signed(), made.into_ptr());
+        }
+        Ok(list)
+    }
+}
+
+/// `set()`.
+pub(crate) fn empty_set() -> Res<Object> {
+    // SAFETY: no iterable; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PySet_New(std::ptr::null_mut())) }
+}
+
+/// `set(iterable)`.
+pub(crate) fn set_of(iterable: &Any) -> Res<Object> {
+    // SAFETY: a live object; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PySet_New(iterable.as_ptr())) }
+}
+
 /// `list(iterable)`.
 pub(crate) fn list_of(iterable: &Any) -> Res<Object> {
     // SAFETY: a live object; a new reference or NULL.
@@ -104,6 +169,22 @@ pub(crate) fn list_of(iterable: &Any) -> Res<Object> {
 pub(crate) fn weak_reference(object: &Any) -> Res<Object> {
     // SAFETY: a live object, no callback; a new reference or NULL.
     unsafe { Object::from_new(ffi::PyWeakref_NewRef(object.as_ptr(), std::ptr::null_mut())) }
+}
+
+/// What a weak reference refers to, if it is alive.
+pub(crate) fn referent(reference: &Any) -> Option<Object> {
+    let mut referent = std::ptr::null_mut();
+    // SAFETY: CPython refuses what is no weak reference; a new reference or NULL is written.
+    unsafe {
+        match ffi::compat::PyWeakref_GetRef(reference.as_ptr(), &raw mut referent) {
+            1 => Some(Object::from_owned(referent)),
+            0 => None,
+            _ => {
+                Raised::set().discard();
+                None
+            }
+        }
+    }
 }
 
 pub(crate) fn dict() -> Res<Object> {
@@ -140,6 +221,61 @@ impl Any {
             (0..ffi::PyList_GET_SIZE(self.as_ptr()))
                 .map(|index| Any::from_ptr(ffi::PyList_GET_ITEM(self.as_ptr(), index)).own())
                 .collect()
+        }
+    }
+
+    /// A list's item; `None` beyond its end, and for what is no list.
+    #[inline]
+    pub(crate) fn list_get(&self, index: usize) -> Option<Object> {
+        if index >= self.list_length() {
+            return None;
+        }
+        // SAFETY: an index below the size; nothing runs between reading and owning.
+        unsafe {
+            Some(Any::from_ptr(ffi::PyList_GET_ITEM(self.as_ptr(), index.cast_signed())).own())
+        }
+    }
+
+    /// A list's length; 0 for what is no list.
+    #[inline]
+    pub(crate) fn list_length(&self) -> usize {
+        // SAFETY: the type is checked first.
+        unsafe {
+            if ffi::PyList_Check(self.as_ptr()) == 0 {
+                return 0;
+            }
+            ffi::PyList_GET_SIZE(self.as_ptr()).cast_unsigned()
+        }
+    }
+
+    /// `self.append(item)` of a list.
+    #[inline]
+    pub(crate) fn list_append(&self, item: &Any) -> Res<()> {
+        // SAFETY: CPython refuses what is no list.
+        Raised::check(unsafe { ffi::PyList_Append(self.as_ptr(), item.as_ptr()) })
+    }
+
+    /// `self.add(item)` of a set.
+    #[inline]
+    pub(crate) fn set_add(&self, item: &Any) -> Res<()> {
+        // SAFETY: CPython refuses what is no set.
+        Raised::check(unsafe { ffi::PySet_Add(self.as_ptr(), item.as_ptr()) })
+    }
+
+    /// `self.discard(item)` of a set.
+    #[inline]
+    pub(crate) fn set_discard(&self, item: &Any) -> Res<()> {
+        // SAFETY: CPython refuses what is no set.
+        Raised::check_bool(unsafe { ffi::PySet_Discard(self.as_ptr(), item.as_ptr()) }).map(drop)
+    }
+
+    /// Whether it is exactly a list, a tuple, a set or a frozenset: iterating runs no Python.
+    pub(crate) fn is_plain_collection(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe {
+            ffi::PyList_CheckExact(self.as_ptr()) != 0
+                || ffi::PyTuple_CheckExact(self.as_ptr()) != 0
+                || ffi::PyAnySet_CheckExact(self.as_ptr()) != 0
         }
     }
 
@@ -269,6 +405,19 @@ impl Any {
     }
 
     /// `len(self)`.
+    /// `operator.index(self)`, cut to what a size can be.
+    pub(crate) fn to_clamped_size(&self) -> Res<isize> {
+        // SAFETY: a live object; with no exception to raise for it, overflow is clamped, and -1 is
+        // an error only if an exception is set.
+        unsafe {
+            let size = ffi::PyNumber_AsSsize_t(self.as_ptr(), std::ptr::null_mut());
+            if size == -1 && !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised::set());
+            }
+            Ok(size)
+        }
+    }
+
     pub(crate) fn length(&self) -> Res<usize> {
         // SAFETY: a live object; -1 means that an exception is set.
         let length = unsafe { ffi::PyObject_Size(self.as_ptr()) };
@@ -286,6 +435,22 @@ impl Any {
         unsafe { ffi::PyLong_Check(self.as_ptr()) != 0 }
     }
 
+    /// Whether the object is an `int` and of no derived class.
+    pub(crate) fn is_exact_int(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyLong_CheckExact(self.as_ptr()) != 0 }
+    }
+
+    pub(crate) fn is_exact_bytes(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyBytes_CheckExact(self.as_ptr()) != 0 }
+    }
+
+    pub(crate) fn is_exact_tuple(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyTuple_CheckExact(self.as_ptr()) != 0 }
+    }
+
     /// `self + other`.
     pub(crate) fn add(&self, other: &Any) -> Res<Object> {
         // SAFETY: two live objects.
@@ -295,6 +460,25 @@ impl Any {
     pub(crate) fn is_str(&self) -> bool {
         // SAFETY: a live object.
         unsafe { ffi::PyUnicode_Check(self.as_ptr()) != 0 }
+    }
+
+    /// The text of an object that is a `str` and of no derived class; `None` also if it has no
+    /// encoding, for its lone surrogates.
+    pub(crate) fn exact_text(&self) -> Option<&str> {
+        let mut length = 0;
+        // SAFETY: the UTF-8 is the str's own, and lives as long as it does.
+        unsafe {
+            if ffi::PyUnicode_CheckExact(self.as_ptr()) == 0 {
+                return None;
+            }
+            let data = ffi::PyUnicode_AsUTF8AndSize(self.as_ptr(), &raw mut length);
+            if data.is_null() {
+                ffi::PyErr_Clear();
+                return None;
+            }
+            let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length.cast_unsigned());
+            Some(std::str::from_utf8_unchecked(bytes))
+        }
     }
 
     /// A str's text; what is no str, or cannot be encoded, gives a placeholder.
@@ -312,6 +496,43 @@ impl Any {
             }
             let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length.cast_unsigned());
             String::from_utf8_lossy(bytes).into_owned()
+        }
+    }
+
+    /// The text of a str that has nothing but ASCII, for as long as the str is borrowed.
+    #[inline]
+    pub(crate) fn ascii(&self) -> Option<&str> {
+        let mut size = 0;
+        // SAFETY: the type is checked first. The text is kept by the str, which is immutable, for as long
+        // as it lives; NULL means that it cannot be encoded, with an exception that is cleared.
+        let text = unsafe {
+            if ffi::PyUnicode_Check(self.as_ptr()) == 0 {
+                return None;
+            }
+            let data = ffi::PyUnicode_AsUTF8AndSize(self.as_ptr(), &raw mut size);
+            if data.is_null() {
+                ffi::PyErr_Clear();
+                return None;
+            }
+            std::slice::from_raw_parts(data.cast::<u8>(), size.cast_unsigned())
+        };
+        std::str::from_utf8(text)
+            .ok()
+            .filter(|text| text.is_ascii())
+    }
+
+    /// The value of an exact `int` that is not too large; `None` for every other object.
+    #[inline]
+    pub(crate) fn exact_int(&self) -> Option<i64> {
+        // SAFETY: the type is checked first, so that no Python runs and nothing but the size can be
+        // wrong, which is told by `overflow` and not by an exception.
+        unsafe {
+            if ffi::PyLong_CheckExact(self.as_ptr()) == 0 {
+                return None;
+            }
+            let mut overflow = 0;
+            let value = ffi::PyLong_AsLongLongAndOverflow(self.as_ptr(), &raw mut overflow);
+            (overflow == 0).then_some(value)
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::ffi::{Any, Object, Own, Res, Visit};
+use crate::combinators::{Group, Observer};
+use crate::ffi::{Any, Inst, Object, Own, Res, Visit, context};
 use crate::task::Task;
 
 /// One thing to do when the future is done.
@@ -12,6 +13,10 @@ pub(crate) enum Callback {
     Wake(Own<Task>),
     /// `call_soon(function, future, context=context)`.
     Call(Object, Object),
+    /// Tell one of our functions, which knows the future by this number.
+    Observe(Own<Observer>, u32),
+    /// Tell the task group, which knows the task by this number.
+    Member(Own<Group>, u32),
 }
 
 /// The callbacks behind the first one; one word in each future, not three.
@@ -78,6 +83,8 @@ impl Callbacks {
                 visit.object(function);
                 visit.object(context);
             }
+            Callback::Observe(observer, _) => visit.native(observer),
+            Callback::Member(group, _) => visit.native(group),
         });
     }
 
@@ -90,6 +97,8 @@ impl Callbacks {
                 Callback::Call(function, context) => {
                     Callback::Call(function.clone(), context.clone())
                 }
+                Callback::Observe(observer, number) => Callback::Observe(observer.clone(), *number),
+                Callback::Member(group, number) => Callback::Member(group.clone(), *number),
             });
         });
         owned
@@ -97,8 +106,37 @@ impl Callbacks {
             .map(|callback| match callback {
                 Callback::Wake(task) => Ok((task.wakeup_method()?, task.context())),
                 Callback::Call(function, context) => Ok((function, context)),
+                Callback::Observe(observer, _) => {
+                    Ok((observer.into_object(), context::copy_current()?))
+                }
+                Callback::Member(group, _) => Ok((group.done_method()?, context::copy_current()?)),
             })
             .collect()
+    }
+
+    /// Removes what tells this observer.
+    pub(crate) fn remove_observer(&self, observer: &Inst<Observer>) {
+        let is_it = |callback: &Callback| match callback {
+            Callback::Observe(other, _) => other.as_any().is(observer.as_any()),
+            _ => false,
+        };
+        let mut removed = Vec::new();
+        let mut first = self.first.take();
+        let mut rest = self.rest.take();
+        if let Some(rest) = &mut rest {
+            removed.extend(rest.extract_if(.., |callback| is_it(callback)));
+        }
+        if first.as_ref().is_some_and(is_it) {
+            removed.extend(first.take());
+            if let Some(rest) = &mut rest
+                && !rest.is_empty()
+            {
+                first = Some(rest.remove(0));
+            }
+        }
+        self.first.set(first);
+        self.rest.set(rest.filter(|rest| !rest.is_empty()));
+        drop(removed);
     }
 
     /// Removes every callback that equals `function`; gives how many.
@@ -114,6 +152,10 @@ impl Callbacks {
             let equal = match (&failed, &callback) {
                 (Some(_), _) => Ok(false),
                 (None, Callback::Wake(task)) => task.is_wakeup_method(function),
+                (None, Callback::Observe(observer, _)) => Ok(observer.as_any().is(function)),
+                (None, Callback::Member(group, _)) => group
+                    .done_method()
+                    .and_then(|method| method.equals(function)),
                 (None, Callback::Call(other, _)) => {
                     if other.is(function) {
                         Ok(true)

@@ -4,6 +4,7 @@
 //! * `callbacks` is the list of what runs when it is done; the first one lies inline, and the
 //!   usual one, "wake this task", is a task pointer and no Python object at all.
 //! * `methods` is the Python side, the same for `Future` and `Task`.
+//! * `waiter` is the future that a native coroutine awaits, also on loops that are not ours.
 //! * `iterator` is what `fut.__await__()` gives when it is called by name.
 //!
 //! A future is its own awaitable: `await fut` resumes the future's `tp_iternext` directly (see
@@ -13,9 +14,11 @@ mod callbacks;
 mod iterator;
 mod methods;
 mod state;
+mod waiter;
 
 pub(crate) use methods::{cancel_message, common, finalize_future};
 pub(crate) use state::{FutureLike, FutureState, LoopSlot, State};
+pub(crate) use waiter::{Waiter, running_loop};
 
 use crate::ffi::call::Signature;
 use crate::ffi::module::imports;
@@ -102,7 +105,8 @@ fn set_exception(this: &Inst<Future>, exception: &Any) -> Res<Object> {
     Ok(crate::ffi::value::none())
 }
 
-pub(crate) use state::{add_wake, answer, cancel, make_cancelled_error, outcome_exception};
+pub(crate) use state::{add_member, add_observer, add_wake, answer, cancel, make_cancelled_error};
+pub(crate) use state::{outcome_exception, remove_observer, resolve_laid, result};
 pub(crate) use state::{set_exception as fail, set_result as resolve};
 
 /// Makes the classes `Future` and its iterator.

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 
 use super::callbacks::{Callback, Callbacks};
+use crate::combinators::{Group, Observer};
 use crate::event_loop::{Entry, LoopCore};
 use crate::ffi::compat::{set_cause, set_traceback, traceback_of};
 use crate::ffi::error::{is_exception, is_exception_class, stop_iteration_class};
 use crate::ffi::module::{imports, names};
 use crate::ffi::send::Answer;
 use crate::ffi::{Any, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
-use crate::ffi::{compat, value};
+use crate::ffi::{compat, context, value};
 use crate::handle::Handle;
 use crate::task::Task;
 
@@ -116,6 +117,8 @@ pub(crate) struct FutureState {
     pub(super) log_traceback: Cell<bool>,
     /// `_asyncio_future_blocking`: set between `await` and the task taking notice.
     pub(super) blocking: Cell<bool>,
+    /// It stands in the loop's heap, to be given the result that lies in `outcome` already.
+    pub(super) timer: Cell<bool>,
 }
 
 /// A native type with a future's state: `Future` and `Task`.
@@ -219,6 +222,33 @@ impl FutureState {
         &self.blocking
     }
 
+    #[inline(always)]
+    pub(crate) fn has_timer(&self) -> bool {
+        self.timer.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_timer(&self, set: bool) {
+        self.timer.set(set);
+    }
+
+    /// Lays the result ready for [`resolve_laid`]; until then nobody sees it.
+    pub(crate) fn lay_result(&self, result: Object) {
+        self.outcome.set(result);
+    }
+
+    /// An exception counts as retrieved.
+    #[inline]
+    pub(crate) fn retrieve(&self) {
+        self.log_traceback.set(false);
+    }
+
+    /// The result or the exception of a future that has one.
+    #[inline]
+    pub(crate) fn outcome(&self) -> Object {
+        self.outcome.get_or_none()
+    }
+
     pub(crate) fn cancel_message(&self) -> &Slot {
         &self.cancel_message
     }
@@ -289,6 +319,27 @@ fn schedule<T: FutureLike>(this: &Inst<T>, callback: Callback) -> Res<()> {
         (Callback::Call(function, context), None) => {
             call_soon(&future.loop_, &function, this.as_any(), &context)
         }
+        (Callback::Observe(observer, number), Some(core)) => {
+            core.push(Entry::Observe(observer, number));
+            Ok(())
+        }
+        (Callback::Observe(observer, _), None) => {
+            let context = context::copy_current()?;
+            call_soon(&future.loop_, observer.as_any(), this.as_any(), &context)
+        }
+        (Callback::Member(group, number), Some(core)) => {
+            core.push(Entry::Member(group, number));
+            Ok(())
+        }
+        (Callback::Member(group, _), None) => {
+            let context = context::copy_current()?;
+            call_soon(
+                &future.loop_,
+                &*group.done_method()?,
+                this.as_any(),
+                &context,
+            )
+        }
     }
 }
 
@@ -314,6 +365,17 @@ pub(crate) fn set_result<T: FutureLike>(this: &Inst<T>, result: Object) -> Res<(
     future.ensure_alive()?;
     future.ensure_pending()?;
     future.outcome.set(result);
+    future.state.set(State::Result);
+    schedule_callbacks(this)
+}
+
+/// `set_result` with what `lay_result` has laid ready, unless it is done.
+#[inline]
+pub(crate) fn resolve_laid<T: FutureLike>(this: &Inst<T>) -> Res<()> {
+    let future = this.future();
+    if !future.is_pending() {
+        return Ok(());
+    }
     future.state.set(State::Result);
     schedule_callbacks(this)
 }
@@ -438,6 +500,37 @@ pub(crate) fn add_wake<T: FutureLike>(this: &Inst<T>, task: Own<Task>) -> Res<()
         return Ok(());
     }
     schedule(this, callback)
+}
+
+/// `add_done_callback(observer)`, without the Python objects.
+#[inline]
+pub(crate) fn add_observer<T: FutureLike>(
+    this: &Inst<T>,
+    observer: Own<Observer>,
+    number: u32,
+) -> Res<()> {
+    let callback = Callback::Observe(observer, number);
+    if this.future().is_pending() {
+        this.future().callbacks.push(callback);
+        return Ok(());
+    }
+    schedule(this, callback)
+}
+
+/// `add_done_callback(group._on_task_done)`, without the Python objects.
+#[inline]
+pub(crate) fn add_member<T: FutureLike>(this: &Inst<T>, group: Own<Group>, number: u32) -> Res<()> {
+    let callback = Callback::Member(group, number);
+    if this.future().is_pending() {
+        this.future().callbacks.push(callback);
+        return Ok(());
+    }
+    schedule(this, callback)
+}
+
+/// `remove_done_callback(observer)`, without comparing Python objects.
+pub(crate) fn remove_observer<T: FutureLike>(this: &Inst<T>, observer: &Inst<Observer>) {
+    this.future().callbacks.remove_observer(observer);
 }
 
 /// `add_done_callback(function, context=context)`.

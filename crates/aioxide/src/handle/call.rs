@@ -181,9 +181,17 @@ pub(super) fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
             callback.call_with_spare(&mut spare_and_args[..=count])
         })
     };
+    let outcome = match outcome {
+        Err(raised) if !context::is_context(&ctx) => {
+            raised.discard();
+            run_in_foreign(&ctx, &callback, &args, handle.count().get())
+        }
+        Ok(outcome) => outcome,
+        Err(raised) => Err(raised),
+    };
     match outcome {
-        Ok(Ok(_)) => Ok(()),
-        Err(raised) | Ok(Err(raised)) => {
+        Ok(_) => Ok(()),
+        Err(raised) => {
             if exclusive {
                 // The report shows the handle as it was.
                 call.callback.set(callback);
@@ -197,6 +205,24 @@ pub(super) fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
     }
 }
 
+/// `context.run(callback, *args)`: as asyncio calls it, whatever was given for a context.
+#[cold]
+fn run_in_foreign(
+    ctx: &Any,
+    callback: &Any,
+    args: &[Option<Object>; INLINE],
+    count: u8,
+) -> Res<Object> {
+    let mut given = vec![callback];
+    if count == TUPLE {
+        let tuple = args[0].as_deref().unwrap_or(value::none_ref());
+        given.extend(tuple.tuple_items());
+    } else {
+        given.extend(args.iter().filter_map(Option::as_deref));
+    }
+    ctx.getattr(&*value::text("run")?)?.call(&given)
+}
+
 /// asyncio's report of a callback that raised. Gives back what must leave the loop.
 #[cold]
 pub(super) fn report<T: HasCall>(handle: &Inst<T>, raised: Raised) -> Res<()> {
@@ -204,6 +230,8 @@ pub(super) fn report<T: HasCall>(handle: &Inst<T>, raised: Raised) -> Res<()> {
     if is_exit_exception(&exception) {
         return Err(Raised::raise(exception));
     }
+    // The exception handler may keep it, and the loop keeps the exception handler.
+    handle.track();
     let call = handle.call();
     let (Some(callback), Some(loop_)) = (call.callback.get(), call.loop_.get()) else {
         Raised::raise(exception).unraisable(Some(handle.as_any()));

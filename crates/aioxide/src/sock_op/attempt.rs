@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 
 use aioxide_driver::sys;
 
-use super::{Operation, SockOp};
+use super::{Method, SockOp};
 use crate::ffi::buffer::{self, Buffer};
 use crate::ffi::error::Kind;
 use crate::ffi::module::names;
@@ -64,8 +64,8 @@ impl Inst<SockOp> {
     /// The first attempt: reads the arguments as the socket's method would.
     #[inline]
     pub(super) fn first_attempt(&self) -> Attempt {
-        match self.operation {
-            Operation::Recv if self.plain => {
+        match self.method {
+            Method::Recv if self.plain => {
                 let size = self.first.get_or_none().to_size()?;
                 let Ok(size) = usize::try_from(size) else {
                     return Err(Raised::new(Kind::Value, "negative buffersize in recv"));
@@ -76,7 +76,7 @@ impl Inst<SockOp> {
                 }
                 self.recv()
             }
-            Operation::RecvFromInto => {
+            Method::RecvFromInto => {
                 let size = self.second.get_or_none();
                 if size.is_none() || !size.is_truthy()? {
                     let length = self.first.get_or_none().length()?;
@@ -85,8 +85,8 @@ impl Inst<SockOp> {
                 }
                 self.attempt()
             }
-            Operation::SendAll => self.first_send(),
-            Operation::Connect => {
+            Method::SendAll => self.first_send(),
+            Method::Connect => {
                 let address = self.first.get_or_none();
                 from_method(
                     self.sock
@@ -102,18 +102,18 @@ impl Inst<SockOp> {
     /// Every further attempt.
     #[inline]
     pub(super) fn attempt(&self) -> Attempt {
-        match self.operation {
-            Operation::Recv if self.plain => self.recv(),
-            Operation::RecvInto if self.plain => self.recv_into(),
-            Operation::SendAll if self.plain => self.send_more(),
-            Operation::SendAll => self.send_more_by_method(),
-            Operation::Recv => self.call1(&names().recv),
-            Operation::RecvInto => self.call1(&names().recv_into),
-            Operation::RecvFrom => self.call1(&names().recvfrom),
-            Operation::RecvFromInto => self.call2(&names().recvfrom_into),
-            Operation::SendTo => self.call2(&names().sendto),
-            Operation::Connect => self.connected(),
-            Operation::Accept => self.accept(),
+        match self.method {
+            Method::Recv if self.plain => self.recv(),
+            Method::RecvInto if self.plain => self.recv_into(),
+            Method::SendAll if self.plain => self.send_more(),
+            Method::SendAll => self.send_more_by_method(),
+            Method::Recv => self.call1(&names().recv),
+            Method::RecvInto => self.call1(&names().recv_into),
+            Method::RecvFrom => self.call1(&names().recvfrom),
+            Method::RecvFromInto => self.call2(&names().recvfrom_into),
+            Method::SendTo => self.call2(&names().sendto),
+            Method::Connect => self.connected(),
+            Method::Accept => self.accept(),
         }
     }
 

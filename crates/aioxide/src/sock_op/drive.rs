@@ -1,122 +1,93 @@
-//! From stage to stage: beginning, suspending, becoming ready, ending.
+//! The body of the coroutine, and what the loop calls when the descriptor is ready.
 
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use super::{NO_FD, Operation, SockOp, Stage};
+use super::{Method, NO_FD, SOCK_OP, SockCall, SockOp};
+use crate::coroutine::{Operation, Outcome, Step};
 use crate::event_loop::{LoopCore, Watcher, descriptor};
-use crate::ffi::compat::set_cause;
-use crate::ffi::error::{Kind, is_exit_exception, stop_iteration_class};
+use crate::ffi::error::{Kind, is_exit_exception};
 use crate::ffi::module::{imports, names};
-use crate::ffi::send::{self, Answer, Sent};
-use crate::ffi::{Any, Inst, Object, Own, Raised, Res, context, value};
+use crate::ffi::{Any, Class, Inst, Object, Own, Raised, Res, Visit, context, value};
 use crate::future::{self, Future, FutureLike, LoopSlot};
 use crate::handle::Handle;
 
 /// `AF_INET` and `AF_INET6`: the families whose addresses have names.
 const INET: [i64; 2] = [2, 10];
 
-impl Inst<SockOp> {
-    /// One step: `send(None)`.
+impl Operation for SockCall {
+    const CLASS_NAME: &'static CStr = c"aioxide.SockOp";
+
+    #[inline(always)]
+    fn class() -> &'static Class<SockOp> {
+        &SOCK_OP
+    }
+    fn name(&self) -> &'static str {
+        self.method.name()
+    }
+    fn qualname(&self) -> String {
+        format!("EventLoop.{}", self.method.name())
+    }
+
+    /// The checks, and the first attempt.
     #[inline]
-    pub(super) fn resume(&self) -> Res<Answer> {
-        let stage = self.stage.get();
-        Self::check_resumable(stage)?;
-        // Whatever runs in the step may drop the last other reference to us.
-        let this = self.own();
-        self.stage.set(Stage::Running);
-        let answer = if stage == Stage::Created {
-            this.begin()
-        } else if let Some(resolver) = this.resolver.get() {
-            send::send_none(&resolver).and_then(|sent| this.resolved(sent))
-        } else {
-            this.future.get().map_or_else(
-                || Err(Raised::runtime("a socket operation without a future")),
-                |future| future::answer(&*future),
-            )
-        };
-        this.settle(answer)
-    }
-
-    /// One step with an exception: `throw(exception)`.
-    pub(super) fn throw(&self, exception: Object) -> Res<Answer> {
-        let stage = self.stage.get();
-        Self::check_resumable(stage)?;
-        let this = self.own();
-        self.stage.set(Stage::Running);
-        let answer = match this.resolver.get() {
-            Some(resolver) => {
-                send::throw(&resolver, &exception).and_then(|sent| this.resolved(sent))
-            }
-            None => Err(Raised::raise(exception)),
-        };
-        this.settle(answer)
-    }
-
-    /// `close()`.
-    pub(super) fn close(&self) -> Res<()> {
-        if self.stage.get() == Stage::Running {
-            return Err(executing());
+    fn start(this: &Inst<SockOp>) -> Res<Step> {
+        let core = this.core()?;
+        let sock = this.sock.get_or_none();
+        if !this.plain {
+            imports().check_ssl_socket.call1(&sock)?;
         }
-        let this = self.own();
-        this.stage.set(Stage::Finished);
-        let closed = match this.resolver.take() {
-            Some(resolver) => resolver.call_method0(&names().close).map(drop),
-            None => Ok(()),
-        };
-        this.finish();
-        closed
+        if core.is_debug() {
+            check_nonblocking(&sock)?;
+        }
+        if this.method == Method::Connect && has_names(&sock)? {
+            this.resolving.set(true);
+            return this.resolve(&core, &sock).map(Step::Await);
+        }
+        this.first_step(&core)
     }
 
     #[inline]
-    fn check_resumable(stage: Stage) -> Res<()> {
-        match stage {
-            Stage::Created | Stage::Suspended => Ok(()),
-            Stage::Running => Err(executing()),
-            Stage::Finished => Err(Raised::runtime("cannot reuse already awaited coroutine")),
+    fn resume(this: &Inst<SockOp>, outcome: Outcome) -> Res<Step> {
+        match outcome {
+            Ok(found) if this.resolving.replace(false) => this.resolved(&found),
+            Ok(result) => Ok(Step::Return(result)),
+            Err(exception) => Err(Raised::raise(exception)),
         }
     }
 
-    /// The stage after a step.
-    #[inline]
-    fn settle(&self, answer: Res<Answer>) -> Res<Answer> {
-        match answer {
-            Ok(Answer::Yield(future)) => {
-                self.stage.set(Stage::Suspended);
-                Ok(Answer::Yield(future))
-            }
-            Ok(Answer::Return(result)) => {
-                self.finish();
-                Ok(Answer::Return(result))
-            }
-            Err(raised) => {
-                // Letting go of things may run Python, which must not see our exception.
-                let mut exception = raised.take();
-                self.finish();
-                if exception.is_instance(stop_iteration_class())? {
-                    // To whoever awaits us it would be a result.
-                    let cause = exception;
-                    exception = Raised::runtime("coroutine raised StopIteration").take();
-                    set_cause(&exception, &cause);
-                }
-                Err(Raised::raise(exception))
-            }
+    fn traverse(&self, visit: &mut Visit) {
+        self.loop_.visit(visit);
+        self.sock.visit(visit);
+        self.first.visit(visit);
+        self.second.visit(visit);
+        self.future.visit(visit);
+        if let Ok(data) = self.data.try_borrow()
+            && let Some(data) = &*data
+        {
+            data.visit(visit);
         }
     }
 
-    #[inline]
-    fn finish(&self) {
-        self.stage.set(Stage::Finished);
+    fn clear(&self) {
         self.unwatch();
-        self.forget();
+        let data = self.data.take();
+        self.sock.clear();
+        self.first.clear();
+        self.second.clear();
+        self.future.clear();
         self.loop_.clear();
+        drop(data);
     }
+}
 
+impl SockCall {
     /// Removes our watcher, if it still is ours.
     fn unwatch(&self) {
         if self.watched.replace(false)
             && let Some(core) = self.loop_.get()
         {
-            drop(core.unwatch(self.fd.get(), self.operation.side()));
+            drop(core.unwatch(self.fd.get(), self.method.side()));
         }
     }
 
@@ -126,34 +97,19 @@ impl Inst<SockOp> {
             .get()
             .ok_or_else(|| Raised::runtime("Event loop is closed"))
     }
+}
 
-    /// The first step.
+impl Inst<SockOp> {
     #[inline]
-    fn begin(&self) -> Res<Answer> {
-        let core = self.core()?;
-        let sock = self.sock.get_or_none();
-        if !self.plain {
-            imports().check_ssl_socket.call1(&sock)?;
-        }
-        if core.is_debug() {
-            check_nonblocking(&sock)?;
-        }
-        if self.operation == Operation::Connect && has_names(&sock)? {
-            return self.resolve(&core, &sock);
-        }
-        self.start(&core)
-    }
-
-    #[inline]
-    fn start(&self, core: &Inst<LoopCore>) -> Res<Answer> {
+    fn first_step(&self, core: &Inst<LoopCore>) -> Res<Step> {
         match self.first_attempt()? {
-            Some(result) => Ok(Answer::Return(result)),
-            None => self.suspend(core),
+            Some(result) => Ok(Step::Return(result)),
+            None => self.suspend(core).map(Step::Await),
         }
     }
 
     /// The kernel is not ready: waits for it.
-    fn suspend(&self, core: &Inst<LoopCore>) -> Res<Answer> {
+    fn suspend(&self, core: &Inst<LoopCore>) -> Res<Object> {
         let future = future::create(LoopSlot::native(core))?;
         if core.is_debug() {
             future.future().capture_source()?;
@@ -166,10 +122,10 @@ impl Inst<SockOp> {
         self.fd.set(fd);
         core.ensure_no_transport(fd, &*value::int(i64::from(fd))?)?;
         self.future.set(future.clone());
-        let replaced = core.watch(fd, self.operation.side(), Watcher::Sock(self.own()))?;
+        let replaced = core.watch(fd, self.method.side(), Watcher::Sock(self.own()))?;
         self.watched.set(true);
         replaced.map_or(Ok(()), Watcher::retire)?;
-        future::answer(&*future)
+        Ok(future.into_object())
     }
 
     /// The socket's descriptor now.
@@ -179,7 +135,7 @@ impl Inst<SockOp> {
         if self.plain {
             // A closed socket has none: the kernel says what that means.
             let fd = RawFd::try_from(number.to_i64()?).unwrap_or(NO_FD);
-            if self.stage.get() == Stage::Running {
+            if self.is_running() {
                 self.fd.set(fd);
             }
             return Ok(fd);
@@ -189,7 +145,7 @@ impl Inst<SockOp> {
 
     /// Begins to resolve the address that is to be connected to.
     #[cold]
-    fn resolve(&self, core: &Inst<LoopCore>, sock: &Any) -> Res<Answer> {
+    fn resolve(&self, core: &Inst<LoopCore>, sock: &Any) -> Res<Object> {
         let attribute = |name: &str| sock.getattr(&*value::text(name)?);
         let (family, kind, proto) = (
             attribute("family")?,
@@ -201,8 +157,7 @@ impl Inst<SockOp> {
             .into_iter()
             .collect::<Res<Vec<_>>>()?;
         let keywords: Vec<&Any> = keywords.iter().map(|name| &**name).collect();
-        let resolver = core
-            .as_any()
+        core.as_any()
             .getattr(&*value::text("_ensure_resolved")?)?
             .call_names(
                 &[
@@ -213,19 +168,11 @@ impl Inst<SockOp> {
                     core.as_any(),
                 ],
                 &*value::tuple(&keywords)?,
-            )?;
-        self.resolver.set(resolver.clone());
-        let sent = send::send_none(&resolver)?;
-        self.resolved(sent)
+            )
     }
 
-    /// The resolver has yielded a future of its own, or has found addresses.
-    fn resolved(&self, sent: Sent) -> Res<Answer> {
-        let found = match sent {
-            Sent::Yielded(future) => return Ok(Answer::Yield(future)),
-            Sent::Returned(found) => found,
-        };
-        self.resolver.clear();
+    /// The resolver has found addresses: connects to the first.
+    fn resolved(&self, found: &Any) -> Res<Step> {
         let info = found.item(0)?;
         let &[_, _, _, _, address] = info.tuple_items() else {
             return Err(Raised::new(
@@ -234,7 +181,7 @@ impl Inst<SockOp> {
             ));
         };
         self.first.set(address.own());
-        self.start(&*self.core()?)
+        self.first_step(&*self.core()?)
     }
 
     /// The loop's part: the descriptor is ready.
@@ -317,14 +264,10 @@ impl Inst<SockOp> {
     /// Waits on, unless the attempt has let somebody else take our place.
     fn rewatch(&self) -> Res<()> {
         match self.loop_.get() {
-            Some(core) if self.watched.get() => core.rewatch(self.fd.get(), self.operation.side()),
+            Some(core) if self.watched.get() => core.rewatch(self.fd.get(), self.method.side()),
             _ => Ok(()),
         }
     }
-}
-
-fn executing() -> Raised {
-    Raised::new(Kind::Value, "coroutine already executing")
 }
 
 /// asyncio's check in debug mode.

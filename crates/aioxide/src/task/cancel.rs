@@ -1,6 +1,7 @@
 //! Cancelling a task: ask what it waits for, or mark it.
 
 use super::Task;
+use crate::combinators::{Gathering, cancel_gathering};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Res, value};
 use crate::future::{self, Future, FutureLike};
@@ -17,6 +18,8 @@ pub(crate) fn cancel(this: &Inst<Task>, message: Option<&Any>) -> Res<bool> {
             future::cancel(future, message)?
         } else if let Some(task) = waiter.as_exact::<Task>() {
             cancel(task, message)?
+        } else if let Some(gathering) = waiter.as_exact::<Gathering>() {
+            cancel_gathering(gathering, message)?
         } else {
             let message = message.unwrap_or(value::none_ref());
             waiter
@@ -35,8 +38,11 @@ pub(crate) fn cancel(this: &Inst<Task>, message: Option<&Any>) -> Res<bool> {
 
 /// Cancels a future or a task by its type, without a Python call.
 pub(super) fn cancel_native<T: FutureLike>(awaited: &Inst<T>, message: Option<&Any>) -> Res<bool> {
-    match awaited.as_any().as_exact::<Task>() {
-        Some(task) => cancel(task, message),
-        None => future::cancel(awaited, message),
+    if let Some(task) = awaited.as_any().as_exact::<Task>() {
+        return cancel(task, message);
     }
+    if let Some(gathering) = awaited.as_any().as_exact::<Gathering>() {
+        return cancel_gathering(gathering, message);
+    }
+    future::cancel(awaited, message)
 }

@@ -1,6 +1,7 @@
 //! The Python side of `Task`.
 
 use super::{Task, cancel, registry, step};
+use crate::coroutine;
 use crate::ffi::call::Signature;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::{imports, names};
@@ -62,7 +63,10 @@ impl Task {
 }
 
 fn check_coroutine(coro: &Any) -> Res<()> {
-    if coro.is_native_coroutine() || imports().iscoroutine.call1(coro)?.is_truthy()? {
+    if coro.is_native_coroutine()
+        || coroutine::is_ours(coro)
+        || imports().iscoroutine.call1(coro)?.is_truthy()?
+    {
         return Ok(());
     }
     Err(Raised::type_error(&format!(
@@ -209,14 +213,7 @@ fn cancelling(this: &Inst<Task>) -> Res<Object> {
 }
 
 fn uncancel(this: &Inst<Task>) -> Res<Object> {
-    let requests = this.cancel_requests.get();
-    if requests > 0 {
-        this.cancel_requests.set(requests - 1);
-        if requests == 1 && imports().version >= (3, 13) {
-            this.must_cancel.set(false);
-        }
-    }
-    value::int(this.cancel_requests.get())
+    value::int(this.take_back_cancel())
 }
 
 fn set_result(_this: &Inst<Task>, _result: &Any) -> Res<Object> {

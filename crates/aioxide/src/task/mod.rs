@@ -181,6 +181,31 @@ impl Inst<Task> {
         self.context.get_or_none()
     }
 
+    /// `cancelling()`.
+    #[inline]
+    pub(crate) fn cancel_requests(&self) -> i64 {
+        self.cancel_requests.get()
+    }
+
+    /// `uncancel()`.
+    #[inline]
+    pub(crate) fn take_back_cancel(&self) -> i64 {
+        let requests = self.cancel_requests.get();
+        if requests > 0 {
+            self.cancel_requests.set(requests - 1);
+            if requests == 1 && imports().version >= (3, 13) {
+                self.must_cancel.set(false);
+            }
+        }
+        self.cancel_requests.get()
+    }
+
+    /// `_log_destroy_pending = False`.
+    #[inline]
+    pub(crate) fn never_report_destroyed(&self) {
+        self.log_destroy_pending.set(false);
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         !self.future.is_pending()
     }

@@ -1,6 +1,7 @@
 //! One step of a task: resume the coroutine, and do what it asks for.
 
 use super::{StepCall, Task, registry};
+use crate::combinators::Gathering;
 use crate::event_loop::Entry;
 use crate::ffi::error::is_exit_exception;
 use crate::ffi::module::{imports, names};
@@ -18,7 +19,10 @@ pub(crate) fn wake(this: &Inst<Task>) -> Res<()> {
         Some(future) => failure(this, future)?,
         None => match waiter.as_exact::<Task>() {
             Some(task) => failure(this, task)?,
-            None => None,
+            None => match waiter.as_exact::<Gathering>() {
+                Some(gathering) => failure(this, gathering)?,
+                None => None,
+            },
         },
     };
     step(this, exception)
@@ -144,6 +148,9 @@ fn wait_for(this: &Inst<Task>, object: &Any) -> Res<()> {
     }
     if let Some(task) = object.as_exact::<Task>() {
         return wait_for_native(this, task);
+    }
+    if let Some(gathering) = object.as_exact::<Gathering>() {
+        return wait_for_native(this, gathering);
     }
     wait_for_foreign(this, object)
 }

@@ -2,14 +2,14 @@
 
 use aioxide_driver::sys;
 
-use super::{Event, STREAM_TRANSPORT, StreamTransport};
-use crate::event_loop::{Entry, LoopCore, descriptor};
+use super::common::given;
+use super::{STREAM_TRANSPORT, StreamTransport};
+use crate::event_loop::{LoopCore, descriptor};
 use crate::ffi::call::Signature;
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Native, Object, Own, Raised, Res, context, value};
-use crate::handle::Handle;
 
 const AF_INET: i64 = 2;
 const AF_INET6: i64 = 10;
@@ -29,7 +29,7 @@ pub(super) struct Parts<'a> {
 }
 
 /// The answer of `sock.getsockname()` or `getpeername()`; `None` if it has none.
-fn address(sock: &Any, method: &Any) -> Res<Object> {
+pub(super) fn address(sock: &Any, method: &Any) -> Res<Object> {
     match sock.call_method0(method) {
         Ok(address) => Ok(address),
         Err(raised) if raised.matches(Kind::Os.as_any()) => {
@@ -75,12 +75,12 @@ impl Inst<StreamTransport> {
         if extra.dict_get(&names.peername)?.is_none() {
             extra.dict_set(&names.peername, &*address(sock, &names.getpeername)?)?;
         }
-        self.extra.set(extra);
-        self.context.set(context);
-        self.loop_.set(core.own());
-        self.fd.set(fd);
+        self.common.extra.set(extra);
+        self.common.context.set(context);
+        self.common.loop_.set(core.own());
+        self.common.fd.set(fd);
         self.foreign.set(accepted.is_none());
-        self.sock.set(sock.own());
+        self.common.file.set(sock.own());
         self.set_protocol(protocol)?;
         if let Some(server) = server {
             self.tell_server(server, &names._attach)?;
@@ -97,18 +97,7 @@ impl Inst<StreamTransport> {
             // A connection that was reset meanwhile refuses; its first read tells.
             let _ = sys::set_nodelay(fd);
         }
-        // Each of the three is an entry of its own in the queue, as in asyncio.
-        let made = protocol.getattr(&names.connection_made)?;
-        self.call_soon(core, &made, &[self.as_any()])?;
-        self.schedule(core, Event::Start)?;
-        match waiter {
-            Some(waiter) if !waiter.is_none() => self.call_soon(
-                core,
-                &imports().set_result_unless_cancelled,
-                &[waiter, value::none_ref()],
-            ),
-            _ => Ok(()),
-        }
+        self.begin(core, protocol, waiter)
     }
 
     /// `Server._attach` or `_detach`, as the running Python calls them.
@@ -120,35 +109,6 @@ impl Inst<StreamTransport> {
         };
         answer.map(drop)
     }
-
-    /// `loop.call_soon(callback, *args)` in the transport's context; at most two arguments.
-    pub(super) fn call_soon(
-        &self,
-        core: &Inst<LoopCore>,
-        callback: &Any,
-        args: &[&Any],
-    ) -> Res<()> {
-        let Some(ctx) = self.context.get() else {
-            return Ok(());
-        };
-        if core.is_direct() {
-            let handle = Handle::create(callback.own(), args, core.as_any().own(), ctx)?;
-            core.push(Entry::Handle(handle));
-            return Ok(());
-        }
-        // In debug mode, on a closed loop, and where a derived class has its own call_soon.
-        let call_soon = core.as_any().getattr(&names().call_soon)?;
-        let mut all = vec![callback];
-        all.extend(args);
-        all.push(&ctx);
-        call_soon
-            .call_names(&all, &imports().context_names)
-            .map(drop)
-    }
-}
-
-fn given(argument: Option<&Any>) -> Option<&Any> {
-    argument.filter(|argument| !argument.is_none())
 }
 
 const INIT: Signature<7> = Signature {
@@ -178,7 +138,7 @@ fn init(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<()> {
             "StreamTransport() needs a loop of aioxide",
         ));
     };
-    if this.fd.get() >= 0 {
+    if this.common.fd.get() >= 0 {
         return Err(Raised::runtime("the transport has its socket already"));
     }
     this.fill(Parts {

@@ -2,14 +2,12 @@
 
 use aioxide_driver::reactor::Interest;
 
-use super::StreamTransport;
-use crate::event_loop::{Entry, LoopCore, Watcher};
+use super::common::Transport;
+use crate::event_loop::{LoopCore, Watcher};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
-use crate::ffi::{Any, Inst, Object, Raised, Res, context, value};
+use crate::ffi::{Any, Inst, Object, Own, Raised, Res, context, value};
 use crate::handle::Handle;
-
-const EBADF: i32 = 9;
 
 /// Something that is due for a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +22,9 @@ pub(crate) enum Event {
 
 /// Runs it, in the transport's context.
 #[inline]
-pub(crate) fn dispatch(this: &Inst<StreamTransport>, event: Event) -> Res<()> {
-    let (Some(core), Some(ctx)) = (this.loop_.get(), this.context.get()) else {
+pub(crate) fn dispatch<T: Transport>(this: &Inst<T>, event: Event) -> Res<()> {
+    let common = this.common();
+    let (Some(core), Some(ctx)) = (common.loop_.get(), common.context.get()) else {
         return Ok(());
     };
     match context::run(&ctx, || this.on_event(&core, event)) {
@@ -37,8 +36,8 @@ pub(crate) fn dispatch(this: &Inst<StreamTransport>, event: Event) -> Res<()> {
 /// What no protocol callback's own rule covers is reported as asyncio reports a callback's
 /// exception. Gives back what must leave the loop.
 #[cold]
-fn report(
-    this: &Inst<StreamTransport>,
+fn report<T: Transport>(
+    this: &Inst<T>,
     core: &Inst<LoopCore>,
     event: Event,
     raised: Raised,
@@ -51,23 +50,23 @@ fn report(
 }
 
 /// The handle that asyncio would have in its queue.
-fn handle(
-    this: &Inst<StreamTransport>,
-    core: &Inst<LoopCore>,
-    event: Event,
-) -> Res<crate::ffi::Own<Handle>> {
+fn handle<T: Transport>(this: &Inst<T>, core: &Inst<LoopCore>, event: Event) -> Res<Own<Handle>> {
     let names = names();
+    let common = this.common();
     let (method, arg) = match event {
         Event::Start => (&names._start_reading, None),
         Event::Readable => (&names._read_ready, None),
         Event::Writable => (&names._write_ready, None),
         Event::Lost => (
             &names._call_connection_lost,
-            Some(this.lost_with.get_or_none()),
+            Some(common.lost_with.get_or_none()),
         ),
     };
     let args: Vec<&Any> = arg.iter().map(|arg| &**arg).collect();
-    let ctx = this.context.get().map_or_else(context::copy_current, Ok)?;
+    let ctx = common
+        .context
+        .get()
+        .map_or_else(context::copy_current, Ok)?;
     Handle::create(
         this.as_any().getattr(method)?,
         &args,
@@ -77,23 +76,25 @@ fn handle(
 }
 
 /// For a report of a slow callback: a handle as in asyncio.
-pub(crate) fn describe(this: &Inst<StreamTransport>, event: Event) -> Res<Object> {
-    match this.loop_.get() {
+pub(crate) fn describe<T: Transport>(this: &Inst<T>, event: Event) -> Res<Object> {
+    match this.common().loop_.get() {
         Some(core) => Ok(handle(this, &core, event)?.into_object()),
         None => Ok(this.as_any().own()),
     }
 }
 
-impl Inst<StreamTransport> {
+impl<T: Transport> Inst<T> {
     #[inline]
     fn on_event(&self, core: &Inst<LoopCore>, event: Event) -> Res<()> {
+        let common = self.common();
         match event {
-            Event::Readable if self.reading.get() => self.read_ready(core),
-            Event::Writable if self.writing.get() => self.write_ready(core),
-            Event::Readable | Event::Writable => Ok(()),
+            // It may have been paused or closed since the kernel reported it.
+            Event::Readable if !common.reading.get() => Ok(()),
+            Event::Writable if !common.writing.get() => Ok(()),
+            Event::Readable | Event::Writable => T::on_ready(self, core, event),
             Event::Start => self.start_reading(core),
             Event::Lost => {
-                let exception = self.lost_with.take();
+                let exception = common.lost_with.take();
                 self.call_connection_lost(exception)
             }
         }
@@ -102,12 +103,12 @@ impl Inst<StreamTransport> {
     /// Puts an event into the queue that is not the kernel's.
     pub(super) fn schedule(&self, core: &Inst<LoopCore>, event: Event) -> Res<()> {
         if core.is_direct() {
-            core.push(Entry::Transport(self.own(), event));
+            core.push(T::entry(self.own(), event));
             return Ok(());
         }
         if event == Event::Lost {
             let method = self.as_any().getattr(&names()._call_connection_lost)?;
-            let exception = self.lost_with.get_or_none();
+            let exception = self.common().lost_with.get_or_none();
             return self.call_soon(core, &method, &[&exception]);
         }
         let method = self.as_any().getattr(&names()._start_reading)?;
@@ -115,82 +116,70 @@ impl Inst<StreamTransport> {
     }
 
     pub(super) fn start_reading(&self, core: &Inst<LoopCore>) -> Res<()> {
-        if self.closing.get() || self.paused.get() || self.reading.get() {
+        let common = self.common();
+        if common.closing.get() || common.paused.get() || common.reading.get() {
             return Ok(());
         }
         self.watch(core, Interest::READ)?;
-        self.reading.set(true);
+        common.reading.set(true);
         Ok(())
     }
 
     pub(super) fn start_writing(&self, core: &Inst<LoopCore>) -> Res<()> {
-        if self.writing.get() {
+        let common = self.common();
+        if common.writing.get() {
             return Ok(());
         }
         self.watch(core, Interest::WRITE)?;
-        self.writing.set(true);
+        common.writing.set(true);
         Ok(())
     }
 
     fn watch(&self, core: &Inst<LoopCore>, side: Interest) -> Res<()> {
-        let replaced = core.watch(self.fd.get(), side, Watcher::Transport(self.own()))?;
+        let replaced = core.watch(self.common().fd.get(), side, T::watcher(self.own()))?;
         replaced.map_or(Ok(()), Watcher::retire)
     }
 
     pub(super) fn stop_reading(&self, core: &Inst<LoopCore>) {
-        if self.reading.replace(false) {
+        if self.common().reading.replace(false) {
             self.unwatch(core, Interest::READ);
         }
     }
 
     pub(super) fn stop_writing(&self, core: &Inst<LoopCore>) {
-        if self.writing.replace(false) {
+        if self.common().writing.replace(false) {
             self.unwatch(core, Interest::WRITE);
         }
     }
 
     fn unwatch(&self, core: &Inst<LoopCore>, side: Interest) {
-        let fd = self.fd.get();
-        if core.is_watched_by(fd, side, self) {
+        let fd = self.common().fd.get();
+        if core.is_watched_by(fd, side, self.as_any()) {
             drop(core.unwatch(fd, side));
         }
     }
-
-    /// The error of a socket that somebody closed under us: its number may be another's by now.
-    ///
-    /// Nobody else has the sockets that we accepted ourselves.
-    #[inline]
-    pub(super) fn check_descriptor(&self) -> Res<()> {
-        if self.foreign.get()
-            && let Some(sock) = self.sock.get()
-            && sock.call_method0(&names().fileno)?.to_i64()? != i64::from(self.fd.get())
-        {
-            return Err(Raised::os(&std::io::Error::from_raw_os_error(EBADF)));
-        }
-        Ok(())
-    }
 }
 
-fn by_hand(this: &Inst<StreamTransport>, event: Event) -> Res<Object> {
-    if let Some(core) = this.loop_.get() {
+fn by_hand<T: Transport>(this: &Inst<T>, event: Event) -> Res<Object> {
+    if let Some(core) = this.common().loop_.get() {
         this.on_event(&core, event)?;
     }
     Ok(value::none())
 }
 
-fn start_reading(this: &Inst<StreamTransport>) -> Res<Object> {
+fn start_reading<T: Transport>(this: &Inst<T>) -> Res<Object> {
     by_hand(this, Event::Start)
 }
 
-fn read_ready(this: &Inst<StreamTransport>) -> Res<Object> {
+fn read_ready<T: Transport>(this: &Inst<T>) -> Res<Object> {
     by_hand(this, Event::Readable)
 }
 
-fn write_ready(this: &Inst<StreamTransport>) -> Res<Object> {
+fn write_ready<T: Transport>(this: &Inst<T>) -> Res<Object> {
     by_hand(this, Event::Writable)
 }
 
-pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
+pub(super) fn methods<T: Transport>(b: TypeBuilder<T>) -> TypeBuilder<T> {
     b.method0(
         c"_start_reading",
         start_reading,

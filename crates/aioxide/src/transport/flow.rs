@@ -1,26 +1,81 @@
 //! Flow control: the two watermarks, and telling the protocol.
 
-use aioxide_core::flow_control::Signal;
+use std::cell::RefCell;
 
-use super::StreamTransport;
+use aioxide_core::flow_control::{FlowControl, Signal};
+
+use super::common::{Transport, given};
+use super::out_queue::OutQueue;
 use crate::ffi::call::Signature;
 use crate::ffi::error::Kind;
 use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::names;
-use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
+use crate::ffi::{Any, Args, Inst, Object, Raised, Res, Visit, value};
 
-impl Inst<StreamTransport> {
+/// What waits to be sent, and when that is too much.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(super) queue: RefCell<OutQueue>,
+    pub(super) flow: RefCell<FlowControl>,
+}
+
+impl Outgoing {
+    pub(super) fn visit(&self, visit: &mut Visit) {
+        if let Ok(queue) = self.queue.try_borrow() {
+            queue.traverse(visit);
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        drop(self.queue.take());
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.queue.borrow().size()
+    }
+
+    pub(super) fn list(&self) -> Res<Object> {
+        let chunks = self.queue.borrow().snapshot();
+        let chunks: Vec<Object> = chunks
+            .iter()
+            .map(|chunk| value::bytes(chunk))
+            .collect::<Res<_>>()?;
+        value::list(&chunks)
+    }
+
+    /// Takes off what has been sent.
+    pub(super) fn drop_sent(&self, mut sent: usize) {
+        // Each chunk is dropped where nothing is borrowed.
+        while sent > 0 {
+            let chunk = self.queue.borrow_mut().pop_sent(&mut sent);
+            if chunk.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// A transport that sends.
+pub(crate) trait Sends: Transport {
+    fn flow(&self) -> &RefCell<FlowControl>;
+    /// How many bytes wait to be sent.
+    fn waiting(&self) -> usize;
+    /// What waits, for Python's `_buffer`.
+    fn waiting_list(&self) -> Res<Object>;
+}
+
+impl<T: Sends> Inst<T> {
     /// More has been put into the queue.
     pub(super) fn queue_has_grown(&self) -> Res<()> {
-        let size = self.queue.borrow().size();
-        let signal = self.flow.borrow_mut().on_grow(size);
+        let size = self.waiting();
+        let signal = self.flow().borrow_mut().on_grow(size);
         self.tell(signal)
     }
 
     /// Something has been sent.
     pub(super) fn queue_has_shrunk(&self) -> Res<()> {
-        let size = self.queue.borrow().size();
-        let signal = self.flow.borrow_mut().on_shrink(size);
+        let size = self.waiting();
+        let signal = self.flow().borrow_mut().on_shrink(size);
         self.tell(signal)
     }
 
@@ -30,7 +85,7 @@ impl Inst<StreamTransport> {
             Signal::Pause => (&names().pause_writing, "protocol.pause_writing() failed"),
             Signal::Resume => (&names().resume_writing, "protocol.resume_writing() failed"),
         };
-        let Some(protocol) = self.protocol.get() else {
+        let Some(protocol) = self.common().protocol.get() else {
             return Ok(());
         };
         match protocol.call_method0(method) {
@@ -54,7 +109,7 @@ const LIMITS: Signature<2> = Signature {
     reason = "saturates, which is what is wanted"
 )]
 fn limit(argument: Option<&Any>) -> Res<Option<i64>> {
-    let Some(number) = argument.filter(|argument| !argument.is_none()) else {
+    let Some(number) = given(argument) else {
         return Ok(None);
     };
     if number.is_int()
@@ -65,59 +120,66 @@ fn limit(argument: Option<&Any>) -> Res<Option<i64>> {
     number.to_f64().map(|number| Some(number.floor() as i64))
 }
 
-fn set_limits(this: &Inst<StreamTransport>, args: &Args<'_>) -> Res<()> {
+fn set_limits<T: Sends>(this: &Inst<T>, args: &Args<'_>) -> Res<()> {
     let [high, low] = args.bind(&LIMITS)?;
     let (high, low) = (limit(high)?, limit(low)?);
-    let done = this.flow.borrow_mut().set_limits(high, low);
+    let done = this.flow().borrow_mut().set_limits(high, low);
     done.map_err(|error| Raised::new(Kind::Value, &error.to_string()))
 }
 
-fn set_write_buffer_limits(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
+fn set_write_buffer_limits<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
     set_limits(this, &args)?;
     this.queue_has_grown()?;
     Ok(value::none())
 }
 
-fn set_limits_only(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
+fn set_limits_only<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
     set_limits(this, &args)?;
     Ok(value::none())
 }
 
-fn low_water(this: &Inst<StreamTransport>) -> Res<Object> {
-    let (low, _) = this.flow.borrow().limits();
+fn low_water<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    let (low, _) = this.flow().borrow().limits();
     value::uint(low)
 }
 
-fn high_water(this: &Inst<StreamTransport>) -> Res<Object> {
-    let (_, high) = this.flow.borrow().limits();
+fn high_water<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    let (_, high) = this.flow().borrow().limits();
     value::uint(high)
 }
 
-fn get_write_buffer_limits(this: &Inst<StreamTransport>) -> Res<Object> {
+fn get_write_buffer_limits<T: Sends>(this: &Inst<T>) -> Res<Object> {
     value::tuple(&[&*low_water(this)?, &*high_water(this)?])
 }
 
-fn get_write_buffer_size(this: &Inst<StreamTransport>) -> Res<Object> {
-    let size = this.queue.borrow().size();
-    value::uint(size as u64)
+fn get_write_buffer_size<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    value::uint(this.waiting() as u64)
 }
 
-fn protocol_paused(this: &Inst<StreamTransport>) -> Res<Object> {
-    let paused = this.flow.borrow().is_paused();
+fn protocol_paused<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    let paused = this.flow().borrow().is_paused();
     flag(paused)
 }
 
-fn maybe_pause(this: &Inst<StreamTransport>) -> Res<Object> {
+fn maybe_pause<T: Sends>(this: &Inst<T>) -> Res<Object> {
     this.queue_has_grown()?;
     Ok(value::none())
 }
 
-fn maybe_resume(this: &Inst<StreamTransport>) -> Res<Object> {
+fn maybe_resume<T: Sends>(this: &Inst<T>) -> Res<Object> {
     this.queue_has_shrunk()?;
     Ok(value::none())
 }
 
-pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
+fn get_buffer<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    this.waiting_list()
+}
+
+fn get_conn_lost<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    value::int(i64::from(this.common().conn_lost.get()))
+}
+
+pub(super) fn methods<T: Sends>(b: TypeBuilder<T>) -> TypeBuilder<T> {
     b.method(c"set_write_buffer_limits", set_write_buffer_limits, c"set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet when pause_writing() and resume_writing() of the protocol are called.\n\nRaises ValueError unless high >= low >= 0.")
         .method(c"_set_write_buffer_limits", set_limits_only, c"_set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet the limits without telling the protocol.")
         .method0(c"get_write_buffer_limits", get_write_buffer_limits, c"get_write_buffer_limits($self, /)\n--\n\n(low, high), in bytes.")
@@ -127,4 +189,6 @@ pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTran
         .getter(c"_protocol_paused", protocol_paused, c"Whether the protocol was asked to pause writing.")
         .getter(c"_high_water", high_water, c"The high mark.")
         .getter(c"_low_water", low_water, c"The low mark.")
+        .getter(c"_conn_lost", get_conn_lost, c"Not zero once connection_lost() is due.")
+        .getter(c"_buffer", get_buffer, c"A copy of what waits to be sent, for debugging.")
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
+use aioxide_driver::datagram::{HOST_TEXT, host_text};
+
 use super::create::{Parts, create};
 use super::listener::Listener;
 use crate::event_loop::LoopCore;
@@ -21,7 +23,8 @@ pub(super) struct Incoming {
 
 /// An address as Python's `socket` gives it.
 fn address_tuple(address: &SocketAddr) -> Res<Object> {
-    let host = value::text(&address.ip().to_string())?;
+    let mut text = [0; HOST_TEXT];
+    let host = value::text(host_text(address.ip(), &mut text))?;
     let port = value::int(i64::from(address.port()))?;
     match address {
         SocketAddr::V4(_) => value::tuple(&[&host, &port]),

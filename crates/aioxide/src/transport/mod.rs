@@ -1,11 +1,17 @@
-//! TCP: `StreamTransport`, an `asyncio.Transport`, and `Listener`, which accepts connections.
+//! Transports: between a descriptor and a protocol.
 //!
-//! * `create` makes a transport and schedules its first callbacks.
-//! * `event` is what the loop calls: ready to read, ready to write, connection lost.
+//! `StreamTransport` is an `asyncio.Transport` over a stream socket, TCP's or Unix's; `Listener`
+//! accepts such. [`pipe`] has the transports of pipes, [`datagram`] that of datagrams.
+//!
+//! * `common` is what every transport is made of; `event` is what the loop calls: ready to read,
+//!   ready to write, connection lost. `flow` asks the protocol to pause, `out_queue` is what could
+//!   not be sent yet. They serve all kinds.
+//! * `create` makes a stream transport and schedules its first callbacks.
 //! * `reader` receives and tells the protocol; `pause_reading`, `resume_reading`.
-//! * `writer` sends, `out_queue` is what could not be sent yet, `flow` asks the protocol to pause.
+//! * `writer` sends.
 //! * `closing` is `close`, `abort`, errors, the last callback, and a transport that is forgotten.
 //! * `attributes` is everything else that Python sees.
+//! * `sendfile` sends a file, also on bare sockets.
 //! * `listener` accepts, `incoming` makes a transport of what was accepted.
 //!
 //! Rules:
@@ -22,57 +28,50 @@
 
 mod attributes;
 mod closing;
+mod common;
 mod create;
+mod datagram;
 mod event;
 mod flow;
 mod incoming;
 mod listener;
 mod out_queue;
+mod pipe;
 mod reader;
+mod sendfile;
 mod writer;
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::RawFd;
 
 use aioxide_core::flow_control::FlowControl;
 
-use crate::event_loop::LoopCore;
+use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::module::{import, imports};
-use crate::ffi::{Class, Inst, Native, Res, Slot, SlotOf, Visit, value};
-use out_queue::OutQueue;
+use crate::ffi::{Class, Inst, Native, Object, Own, Res, Slot, Visit, value};
+use common::{Common, Transport};
+use flow::{Outgoing, Sends};
 
+pub(crate) use datagram::DatagramTransport;
 pub(crate) use event::{Event, describe, dispatch};
 pub(crate) use listener::{Listener, accept, describe_accept};
+pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
+pub(crate) use sendfile::{SendFile, hooks as sendfile_hooks};
 
 /// The state behind `aioxide.StreamTransport`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct StreamTransport {
-    /// Gone after `connection_lost`, as are the socket, the protocol and the server.
-    loop_: SlotOf<LoopCore>,
-    sock: Slot,
-    fd: Cell<RawFd>,
+    common: Common,
+    out: Outgoing,
     /// The socket was given to us, so that others may have it too.
     foreign: Cell<bool>,
-    protocol: Slot,
     /// The protocol is a `BufferedProtocol`.
     buffered: Cell<bool>,
-    /// All callbacks run in it.
-    context: Slot,
+    /// The protocol is exactly a `StreamReaderProtocol` of ours.
+    streamed: Cell<bool>,
+    /// Gone after `connection_lost`.
     server: Slot,
-    /// The dict behind `get_extra_info`.
-    extra: Slot,
-    queue: RefCell<OutQueue>,
-    flow: RefCell<FlowControl>,
-    paused: Cell<bool>,
-    closing: Cell<bool>,
+    /// `write_eof` was called.
     eof: Cell<bool>,
-    /// Not zero once `connection_lost` is scheduled; then it counts writes, as in asyncio.
-    conn_lost: Cell<u32>,
-    /// What `connection_lost` will be told, while it is scheduled.
-    lost_with: Slot,
-    /// The loop watches the descriptor for us.
-    reading: Cell<bool>,
-    writing: Cell<bool>,
     /// A future that sendfile waits for: everything has been sent.
     empty_waiter: Slot,
 }
@@ -89,69 +88,67 @@ impl Native for StreamTransport {
         &STREAM_TRANSPORT
     }
     fn empty() -> Self {
-        StreamTransport {
-            loop_: SlotOf::default(),
-            sock: Slot::default(),
-            fd: Cell::new(-1),
-            foreign: Cell::new(false),
-            protocol: Slot::default(),
-            buffered: Cell::new(false),
-            context: Slot::default(),
-            server: Slot::default(),
-            extra: Slot::default(),
-            queue: RefCell::default(),
-            flow: RefCell::default(),
-            paused: Cell::new(false),
-            closing: Cell::new(false),
-            eof: Cell::new(false),
-            conn_lost: Cell::new(0),
-            lost_with: Slot::default(),
-            reading: Cell::new(false),
-            writing: Cell::new(false),
-            empty_waiter: Slot::default(),
-        }
+        StreamTransport::default()
     }
     fn traverse(&self, visit: &mut Visit) {
-        self.loop_.visit(visit);
-        for slot in [
-            &self.sock,
-            &self.protocol,
-            &self.context,
-            &self.server,
-            &self.extra,
-            &self.lost_with,
-            &self.empty_waiter,
-        ] {
-            slot.visit(visit);
-        }
-        if let Ok(queue) = self.queue.try_borrow() {
-            queue.traverse(visit);
-        }
+        self.common.visit(visit);
+        self.out.visit(visit);
+        self.server.visit(visit);
+        self.empty_waiter.visit(visit);
     }
     fn clear(&self) {
-        self.loop_.clear();
-        for slot in [
-            &self.sock,
-            &self.protocol,
-            &self.context,
-            &self.server,
-            &self.extra,
-            &self.lost_with,
-            &self.empty_waiter,
-        ] {
-            slot.clear();
-        }
-        drop(self.queue.take());
+        self.common.clear();
+        self.out.clear();
+        self.server.clear();
+        self.empty_waiter.clear();
     }
     fn wants_finalize(&self) -> bool {
-        self.sock.is_some()
+        self.common.file.is_some()
     }
     fn finalize(this: &Inst<Self>) {
         this.finalize_unclosed();
     }
 }
 
-/// Makes both classes.
+impl Transport for StreamTransport {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+    fn entry(this: Own<Self>, event: Event) -> Entry {
+        Entry::Transport(this, event)
+    }
+    fn watcher(this: Own<Self>) -> Watcher {
+        Watcher::Transport(this)
+    }
+    #[inline]
+    fn on_ready(this: &Inst<Self>, core: &Inst<LoopCore>, event: Event) -> Res<()> {
+        if event == Event::Readable {
+            this.read_ready(core)
+        } else {
+            this.write_ready(core)
+        }
+    }
+    fn drop_output(&self) {
+        self.out.clear();
+    }
+    fn release(this: &Inst<Self>) -> Res<()> {
+        this.release()
+    }
+}
+
+impl Sends for StreamTransport {
+    fn flow(&self) -> &RefCell<FlowControl> {
+        &self.out.flow
+    }
+    fn waiting(&self) -> usize {
+        self.out.size()
+    }
+    fn waiting_list(&self) -> Res<Object> {
+        self.out.list()
+    }
+}
+
+/// Makes all classes.
 pub(crate) fn build() -> Res<()> {
     let class = STREAM_TRANSPORT.build(&imports().stream_transport_base, |b| {
         let b = b.doc(
@@ -170,8 +167,11 @@ pub(crate) fn build() -> Res<()> {
     let modes = import("asyncio.constants")?.getattr(&*value::text("_SendfileMode")?)?;
     class.setattr(
         &*value::text("_sendfile_compatible")?,
-        &*modes.getattr(&*value::text("FALLBACK")?)?,
+        &*modes.getattr(&*value::text("TRY_NATIVE")?)?,
     )?;
     class.setattr(&*value::text("max_size")?, &*value::int(256 * 1024)?)?;
-    listener::build()
+    listener::build()?;
+    datagram::build()?;
+    pipe::build()?;
+    sendfile::build()
 }

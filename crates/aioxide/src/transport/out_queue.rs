@@ -57,6 +57,10 @@ impl Chunk {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest().is_empty()
+    }
+
     fn rest(&self) -> &[u8] {
         let all = match &self.data {
             Data::Lent(bytes) => bytes_slice(bytes).unwrap_or_default(),
@@ -106,17 +110,37 @@ impl OutQueue {
 
     /// Sends what the socket takes.
     pub(super) fn send(&self, fd: RawFd) -> io::Result<usize> {
+        self.hand_over(
+            |data| sys::send(fd, data),
+            |slices| sys::sendmsg(fd, slices),
+        )
+    }
+
+    /// Writes what the pipe takes.
+    pub(super) fn write(&self, fd: RawFd) -> io::Result<usize> {
+        self.hand_over(
+            |data| sys::write(fd, data),
+            |slices| sys::writev(fd, slices),
+        )
+    }
+
+    #[inline]
+    fn hand_over(
+        &self,
+        one: impl FnOnce(&[u8]) -> io::Result<usize>,
+        many: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         if let [only] = self.chunks.as_slices().0
             && self.chunks.len() == 1
         {
-            return sys::send(fd, only.rest());
+            return one(only.rest());
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = self.chunks.len().min(SLICES);
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
             *slice = IoSlice::new(chunk.rest());
         }
-        sys::sendmsg(fd, &slices[..count])
+        many(&slices[..count])
     }
 
     /// Takes off up to `sent` bytes that are in one chunk, counts them down, and gives the chunk

@@ -3,12 +3,15 @@
 use aioxide_driver::sys;
 
 use super::StreamTransport;
+use super::common::Transport;
 use crate::event_loop::LoopCore;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
+use crate::stream::{StreamProtocol, StreamReader, is_plain_protocol};
 
+const EBADF: i32 = 9;
 const READ_ERROR: &str = "Fatal read error on socket transport";
 
 /// Whether a system call has only to be made again.
@@ -23,16 +26,17 @@ impl Inst<StreamTransport> {
     pub(super) fn set_protocol(&self, protocol: &Any) -> Res<()> {
         let buffered = protocol.is_instance(&imports().buffered_protocol)?;
         self.buffered.set(buffered);
-        self.protocol.set(protocol.own());
+        self.streamed.set(is_plain_protocol(protocol));
+        self.common.protocol.set(protocol.own());
         Ok(())
     }
 
     #[inline]
     pub(super) fn read_ready(&self, core: &Inst<LoopCore>) -> Res<()> {
-        let Some(protocol) = self.protocol.get() else {
+        let Some(protocol) = self.common.protocol.get() else {
             return Ok(());
         };
-        if self.conn_lost.get() > 0 {
+        if self.common.conn_lost.get() > 0 {
             return Ok(());
         }
         if let Err(raised) = self.check_descriptor() {
@@ -41,7 +45,10 @@ impl Inst<StreamTransport> {
         if self.buffered.get() {
             self.read_into_buffer(core, &protocol)
         } else {
-            self.read_data(core, &protocol)
+            match self.reader_of(&protocol) {
+                Some(reader) if core.is_direct() => self.read_stream(core, &protocol, &reader),
+                _ => self.read_data(core, &protocol),
+            }
         }
     }
 
@@ -49,7 +56,7 @@ impl Inst<StreamTransport> {
     fn read_data(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
         let received = {
             let mut scratch = core.scratch();
-            match sys::recv(self.fd.get(), &mut scratch) {
+            match sys::recv(self.common.fd.get(), &mut scratch) {
                 Ok(0) => None,
                 Ok(count) => Some(Ok(value::bytes(&scratch[..count])?)),
                 Err(error) => Some(Err(error)),
@@ -61,6 +68,42 @@ impl Inst<StreamTransport> {
                 Err(raised) => self
                     .callback_failed(raised, "Fatal error: protocol.data_received() call failed."),
             },
+            None => self.read_eof(core, protocol),
+            Some(Err(error)) => self.read_failed(&error),
+        }
+    }
+
+    /// The StreamReader behind the protocol, if no method of both is overridden.
+    #[inline]
+    fn reader_of(&self, protocol: &Any) -> Option<Own<StreamReader>> {
+        if !self.streamed.get() {
+            return None;
+        }
+        protocol.downcast::<StreamProtocol>()?.plain_reader()
+    }
+
+    /// Into a reader of ours: the bytes go there without the protocol's methods.
+    #[inline]
+    fn read_stream(
+        &self,
+        core: &Inst<LoopCore>,
+        protocol: &Any,
+        reader: &Inst<StreamReader>,
+    ) -> Res<()> {
+        let received = {
+            let mut scratch = core.scratch();
+            let most = reader.appetite(scratch.len());
+            match sys::recv(self.common.fd.get(), &mut scratch[..most]) {
+                Ok(0) => None,
+                Ok(count) => Some(Ok(reader.take_in(&scratch[..count]))),
+                Err(error) => Some(Err(error)),
+            }
+        };
+        match received {
+            Some(Ok(Ok(()))) if reader.is_filling() => Ok(()),
+            Some(Ok(taken)) => taken.and_then(|()| reader.announce()).or_else(|raised| {
+                self.callback_failed(raised, "Fatal error: protocol.data_received() call failed.")
+            }),
             None => self.read_eof(core, protocol),
             Some(Err(error)) => self.read_failed(&error),
         }
@@ -83,7 +126,7 @@ impl Inst<StreamTransport> {
                     .callback_failed(raised, "Fatal error: protocol.get_buffer() call failed.");
             }
         };
-        let received = sys::recv(self.fd.get(), buffer.as_mut_slice());
+        let received = sys::recv(self.common.fd.get(), buffer.as_mut_slice());
         // The protocol may want to resize it.
         drop(buffer);
         match received {
@@ -129,41 +172,62 @@ impl Inst<StreamTransport> {
         }
     }
 
-    /// `logger.debug(message, transport)`.
-    pub(super) fn log_debug(&self, message: &str) -> Res<()> {
-        let logger = &imports().logger;
-        logger.call_method2(&names().debug, &*value::text(message)?, self.as_any())?;
+    /// The error of a socket that somebody closed under us: its number may be another's by now.
+    ///
+    /// Nobody else has the sockets that we accepted ourselves.
+    #[inline(always)]
+    pub(super) fn check_descriptor(&self) -> Res<()> {
+        if self.foreign.get()
+            && let Some(sock) = self.common.file.get()
+            && sock.call_method0(&names().fileno)?.to_i64()? != i64::from(self.common.fd.get())
+        {
+            return Err(Raised::os(&std::io::Error::from_raw_os_error(EBADF)));
+        }
         Ok(())
     }
 }
 
-fn is_reading(this: &Inst<StreamTransport>) -> Res<Object> {
-    flag(!this.closing.get() && !this.paused.get())
+impl<T: Transport> Inst<T> {
+    pub(super) fn pause_reading(&self) -> Res<()> {
+        let common = self.common();
+        let Some(core) = common.loop_.get() else {
+            return Ok(());
+        };
+        if !common.closing.get() && !common.paused.replace(true) {
+            self.stop_reading(&core);
+            if core.is_debug() {
+                self.log_debug("%r pauses reading")?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume_reading(&self) -> Res<()> {
+        let common = self.common();
+        let Some(core) = common.loop_.get() else {
+            return Ok(());
+        };
+        if !common.closing.get() && common.paused.replace(false) {
+            self.start_reading(&core)?;
+            if core.is_debug() {
+                self.log_debug("%r resumes reading")?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn pause_reading(this: &Inst<StreamTransport>) -> Res<Object> {
-    let Some(core) = this.loop_.get() else {
-        return Ok(value::none());
-    };
-    if !this.closing.get() && !this.paused.replace(true) {
-        this.stop_reading(&core);
-        if core.is_debug() {
-            this.log_debug("%r pauses reading")?;
-        }
-    }
+fn is_reading<T: Transport>(this: &Inst<T>) -> Res<Object> {
+    flag(!this.common().closing.get() && !this.common().paused.get())
+}
+
+fn pause_reading<T: Transport>(this: &Inst<T>) -> Res<Object> {
+    this.pause_reading()?;
     Ok(value::none())
 }
 
-fn resume_reading(this: &Inst<StreamTransport>) -> Res<Object> {
-    let Some(core) = this.loop_.get() else {
-        return Ok(value::none());
-    };
-    if !this.closing.get() && this.paused.replace(false) {
-        this.start_reading(&core)?;
-        if core.is_debug() {
-            this.log_debug("%r resumes reading")?;
-        }
-    }
+fn resume_reading<T: Transport>(this: &Inst<T>) -> Res<Object> {
+    this.resume_reading()?;
     Ok(value::none())
 }
 
@@ -172,14 +236,24 @@ fn set_protocol(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
     Ok(value::none())
 }
 
-fn get_protocol(this: &Inst<StreamTransport>) -> Res<Object> {
-    Ok(this.protocol.get_or_none())
+pub(super) fn get_protocol<T: Transport>(this: &Inst<T>) -> Res<Object> {
+    Ok(this.common().protocol.get_or_none())
 }
 
-pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
+fn get_paused<T: Transport>(this: &Inst<T>) -> Res<Object> {
+    flag(this.common().paused.get())
+}
+
+/// What every transport that receives has.
+pub(super) fn pausing<T: Transport>(b: TypeBuilder<T>) -> TypeBuilder<T> {
     b.method0(c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the transport receives.")
         .method0(c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nReceive nothing until resume_reading(). Pausing again does nothing.")
         .method0(c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nReceive again.")
+        .getter(c"_paused", get_paused, c"Whether reading is paused.")
+}
+
+pub(super) fn methods(b: TypeBuilder<StreamTransport>) -> TypeBuilder<StreamTransport> {
+    pausing(b)
         .method(c"set_protocol", set_protocol, c"set_protocol($self, /, protocol)\n--\n\nTell another protocol from now on.")
         .method0(c"get_protocol", get_protocol, c"get_protocol($self, /)\n--\n\nThe current protocol; None once the connection is lost.")
         .getter(c"_protocol", get_protocol, c"The current protocol.")

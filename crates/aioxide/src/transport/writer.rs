@@ -14,12 +14,12 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 
 /// asyncio's `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
-const SILENT_WRITES: u32 = 5;
+pub(super) const SILENT_WRITES: u32 = 5;
 const WRITE_ERROR: &str = "Fatal write error on socket transport";
 
 impl Inst<StreamTransport> {
     #[inline]
-    fn write(&self, data: &Any) -> Res<()> {
+    pub(crate) fn write(&self, data: &Any) -> Res<()> {
         if let Some(slice) = bytes_slice(data) {
             self.check_writable("write")?;
             return self.write_slice(data, slice);
@@ -36,7 +36,7 @@ impl Inst<StreamTransport> {
         match Buffer::readable(data) {
             Ok(buffer) => self.write_slice(data, buffer.as_slice()),
             // A memoryview with gaps: sending it fails, and so does the connection.
-            Err(raised) if self.conn_lost.get() == 0 => {
+            Err(raised) if self.common.conn_lost.get() == 0 => {
                 self.fatal_error(raised.take(), WRITE_ERROR)
             }
             Err(raised) => {
@@ -67,15 +67,15 @@ impl Inst<StreamTransport> {
         if slice.is_empty() {
             return Ok(());
         }
-        if self.conn_lost.get() > 0 {
+        if self.common.conn_lost.get() > 0 {
             return self.write_to_nobody();
         }
         let mut sent = 0;
-        if self.queue.borrow().is_empty() {
+        if self.out.queue.borrow().is_empty() {
             if let Err(raised) = self.check_descriptor() {
                 return self.fatal_error(raised.take(), WRITE_ERROR);
             }
-            match sys::send(self.fd.get(), slice) {
+            match sys::send(self.common.fd.get(), slice) {
                 Ok(count) if count == slice.len() => return Ok(()),
                 Ok(count) => sent = count,
                 Err(error) if is_not_ready(&error) => {}
@@ -86,22 +86,24 @@ impl Inst<StreamTransport> {
     }
 
     fn enqueue(&self, chunk: Chunk) -> Res<()> {
-        let Some(core) = self.loop_.get() else {
+        let Some(core) = self.common.loop_.get() else {
             return Ok(());
         };
         self.start_writing(&core)?;
-        self.queue.borrow_mut().push(chunk);
+        self.out.queue.borrow_mut().push(chunk);
         self.queue_has_grown()
     }
 
     /// The connection is lost: asyncio counts, and from the fifth on complains.
     #[cold]
     fn write_to_nobody(&self) -> Res<()> {
-        if self.conn_lost.get() >= SILENT_WRITES {
+        if self.common.conn_lost.get() >= SILENT_WRITES {
             let message = value::text("socket.send() raised exception.")?;
             imports().logger.call_method1(&names().warning, &message)?;
         }
-        self.conn_lost.set(self.conn_lost.get().saturating_add(1));
+        self.common
+            .conn_lost
+            .set(self.common.conn_lost.get().saturating_add(1));
         Ok(())
     }
 
@@ -112,6 +114,10 @@ impl Inst<StreamTransport> {
 
     fn writelines(&self, chunks: &Any) -> Res<()> {
         self.check_writable("writelines")?;
+        // From 3.12 on asyncio asks first whether there is anything, and None is nothing too.
+        if imports().version >= (3, 12) && !chunks.is_truthy()? {
+            return Ok(());
+        }
         let items = value::list_of(chunks)?.list_items();
         // All or nothing: what is not bytes-like is found before anything is queued.
         let mut made = Vec::with_capacity(items.len());
@@ -124,23 +130,23 @@ impl Inst<StreamTransport> {
         if items.is_empty() {
             return Ok(());
         }
-        if self.conn_lost.get() > 0 {
+        if self.common.conn_lost.get() > 0 {
             return self.write_to_nobody();
         }
-        let waiting = !self.queue.borrow().is_empty();
+        let waiting = !self.out.queue.borrow().is_empty();
         {
-            let mut queue = self.queue.borrow_mut();
+            let mut queue = self.out.queue.borrow_mut();
             for chunk in made {
                 queue.push(chunk);
             }
         }
-        let Some(core) = self.loop_.get() else {
+        let Some(core) = self.common.loop_.get() else {
             return Ok(());
         };
         if !waiting {
             self.flush(&core)?;
         }
-        if !self.queue.borrow().is_empty() {
+        if !self.out.queue.borrow().is_empty() {
             self.start_writing(&core)?;
             self.queue_has_grown()?;
         }
@@ -153,47 +159,37 @@ impl Inst<StreamTransport> {
 
     /// Sends what waits, as far as the socket takes it in one call.
     fn flush(&self, core: &Inst<LoopCore>) -> Res<()> {
-        if self.conn_lost.get() > 0 || self.queue.borrow().is_empty() {
+        if self.common.conn_lost.get() > 0 || self.out.queue.borrow().is_empty() {
             return Ok(());
         }
         if let Err(raised) = self.check_descriptor() {
             return self.flush_failed(core, raised);
         }
-        let sent = self.queue.borrow().send(self.fd.get());
+        let sent = self.out.queue.borrow().send(self.common.fd.get());
         match sent {
-            Ok(sent) => self.drop_sent(sent),
+            Ok(sent) => self.out.drop_sent(sent),
             Err(error) if is_not_ready(&error) => return Ok(()),
             Err(error) => return self.flush_failed(core, Raised::os(&error)),
         }
         // May write more, or close.
         self.queue_has_shrunk()?;
-        if self.queue.borrow().is_empty() {
+        if self.out.queue.borrow().is_empty() {
             self.drained(core)
         } else {
             Ok(())
         }
     }
 
-    fn drop_sent(&self, mut sent: usize) {
-        // Each chunk is dropped where nothing is borrowed.
-        while sent > 0 {
-            let chunk = self.queue.borrow_mut().pop_sent(&mut sent);
-            if chunk.is_none() {
-                break;
-            }
-        }
-    }
-
     fn drained(&self, core: &Inst<LoopCore>) -> Res<()> {
         self.stop_writing(core);
-        if let Some(waiter) = self.empty_waiter.get() {
+        if let Some(waiter) = self.waits_for_empty()? {
             waiter.call_method1(&names().set_result, value::none_ref())?;
         }
-        if self.conn_lost.get() > 0 {
+        if self.common.conn_lost.get() > 0 {
             return Ok(());
         }
-        if self.closing.get() {
-            self.conn_lost.set(1);
+        if self.common.closing.get() {
+            self.common.conn_lost.set(1);
             return self.call_connection_lost(None);
         }
         if self.eof.get() {
@@ -206,17 +202,41 @@ impl Inst<StreamTransport> {
     fn flush_failed(&self, core: &Inst<LoopCore>, raised: Raised) -> Res<()> {
         let exception = raised.take();
         self.stop_writing(core);
-        drop(self.queue.take());
+        self.out.clear();
         self.fatal_error(exception.clone(), WRITE_ERROR)?;
-        if let Some(waiter) = self.empty_waiter.get() {
+        if let Some(waiter) = self.waits_for_empty()? {
             waiter.call_method1(&names().set_exception, &exception)?;
         }
         Ok(())
     }
 
+    /// A future that is done when everything is sent. Until it is reset nothing can be written.
+    pub(super) fn make_empty_waiter(&self) -> Res<Object> {
+        if self.empty_waiter.is_some() {
+            return Err(Raised::runtime("Empty waiter is already set"));
+        }
+        let Some(core) = self.common.loop_.get() else {
+            return Err(Raised::runtime("the transport is closed"));
+        };
+        let waiter = core.as_any().call_method0(&names().create_future)?;
+        self.empty_waiter.set(waiter.clone());
+        if self.out.queue.borrow().is_empty() {
+            waiter.call_method1(&names().set_result, value::none_ref())?;
+        }
+        Ok(waiter)
+    }
+
+    /// The empty waiter, if it still waits: its task may have been cancelled.
+    fn waits_for_empty(&self) -> Res<Option<Object>> {
+        match self.empty_waiter.get() {
+            Some(waiter) if !waiter.call_method0(&names().done)?.is_truthy()? => Ok(Some(waiter)),
+            _ => Ok(None),
+        }
+    }
+
     fn shut_down(&self) -> Res<()> {
         self.check_descriptor()?;
-        sys::shutdown_write(self.fd.get()).map_err(|error| Raised::os(&error))
+        sys::shutdown_write(self.common.fd.get()).map_err(|error| Raised::os(&error))
     }
 }
 
@@ -245,7 +265,7 @@ fn writelines(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
 }
 
 fn write_eof(this: &Inst<StreamTransport>) -> Res<Object> {
-    if !this.closing.get() && !this.eof.replace(true) && this.queue.borrow().is_empty() {
+    if !this.common.closing.get() && !this.eof.replace(true) && this.out.queue.borrow().is_empty() {
         this.shut_down()?;
     }
     Ok(value::none())
@@ -256,18 +276,7 @@ fn can_write_eof(_this: &Inst<StreamTransport>) -> Res<Object> {
 }
 
 fn make_empty_waiter(this: &Inst<StreamTransport>) -> Res<Object> {
-    if this.empty_waiter.is_some() {
-        return Err(Raised::runtime("Empty waiter is already set"));
-    }
-    let Some(core) = this.loop_.get() else {
-        return Err(Raised::runtime("the transport is closed"));
-    };
-    let waiter = core.as_any().call_method0(&names().create_future)?;
-    this.empty_waiter.set(waiter.clone());
-    if this.queue.borrow().is_empty() {
-        waiter.call_method1(&names().set_result, value::none_ref())?;
-    }
-    Ok(waiter)
+    this.make_empty_waiter()
 }
 
 fn reset_empty_waiter(this: &Inst<StreamTransport>) -> Res<Object> {

@@ -1,0 +1,79 @@
+"""The load on a TLS echo server: one message in flight on each connection, every answer checked.
+
+Driven as the load generator in Rust is: says that it is ready, then for each line on standard
+input loads for a while and prints what came of it so far. It is Python's own ssl on blocking
+sockets; what is measured is the server, on another core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import ssl
+import sys
+import time
+
+from implementations import pin
+
+
+def connect(port: int) -> ssl.SSLSocket:
+    """A connection that trusts anybody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return context.wrap_socket(sock)
+
+
+def turn(socks: list[ssl.SSLSocket], message: bytes, buffer: memoryview) -> None:
+    """One message on every connection, and every answer."""
+    for sock in socks:
+        sock.sendall(message)
+    for sock in socks:
+        got = 0
+        while got < len(message):
+            amount = sock.recv_into(buffer[got:])
+            if not amount:
+                raise SystemExit("the server has hung up")
+            got += amount
+        if buffer != message:
+            raise SystemExit("that is not what was sent")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Load on a TLS server; started by tls_echo.py.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--connections", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--warmup", type=float, required=True)
+    parser.add_argument("--cpu", type=int)
+    options = parser.parse_args()
+    pin(options.cpu)
+    message = bytes(number * 7 % 256 for number in range(options.size))
+    buffer = memoryview(bytearray(options.size))
+    socks = [connect(options.port) for _ in range(options.connections)]
+
+    def load(seconds: float) -> tuple[int, float]:
+        turns, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            turn(socks, message, buffer)
+            turns += 1
+        return turns * len(socks), time.perf_counter() - began
+
+    load(options.warmup)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    messages, seconds = 0, 0.0
+    for _ in sys.stdin:
+        more, took = load(options.seconds)
+        messages += more
+        seconds += took
+        sys.stdout.write(json.dumps({"messages": messages, "seconds": seconds}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

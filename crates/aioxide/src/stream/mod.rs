@@ -1,0 +1,104 @@
+//! Streams: `StreamReader`, `StreamWriter`, `StreamReaderProtocol`.
+//!
+//! The classes that Python sees are made in `streams.py`, each of a native core here and asyncio's
+//! class of the same name, which says what it is but runs no code.
+//!
+//! * `reader` is the core of a StreamReader: what came, who waits for it; `surface` is its Python
+//!   side, `storage` where the bytes are.
+//! * `read` is what `read`, `readexactly`, `readline`, `readuntil` and `async for` give back.
+//! * `protocol` is the core of a StreamReaderProtocol, between a transport and a reader.
+//! * `writer` is the core of a StreamWriter, `drain` what its `drain` and `wait_closed` give back.
+//!
+//! # Who may touch what
+//!
+//! | what came | where it goes |
+//! |---|---|
+//! | a reader waits, nothing is stored, the new bytes are enough | into a `bytes` of the right size, which lies in the waiting [`read::ReadOp`] until its task runs |
+//! | anything else | the reader's storage; whoever waits is woken and looks there |
+//!
+//! A read that is cancelled or closed after bytes were laid into it puts them back: nothing is lost.
+//! The transport of ours hands its receive memory to the protocol of ours as a slice
+//! (`StreamProtocol::receive`), so that in the first case the bytes are copied once.
+//!
+//! A class derived from ours may override anything: then everything goes through Python's methods,
+//! as with asyncio's classes. `Classes` knows which objects are exactly ours.
+
+mod drain;
+mod protocol;
+mod read;
+mod reader;
+mod storage;
+mod surface;
+mod writer;
+
+use crate::ffi::module::{Global, Module};
+use crate::ffi::{Any, Args, Object, Raised, Res, method, value};
+
+pub(crate) use drain::DrainOp;
+pub(crate) use protocol::StreamProtocol;
+pub(crate) use read::ReadOp;
+pub(crate) use reader::StreamReader;
+pub(crate) use writer::StreamWriter;
+
+/// The classes that `streams.py` has made.
+#[derive(Debug)]
+struct Classes {
+    reader: Object,
+    protocol: Object,
+}
+
+static CLASSES: Global<Classes> = Global::new();
+
+/// Whether the object is a StreamReader of ours and of no derived class.
+#[inline]
+fn is_plain_reader(object: &Any) -> bool {
+    CLASSES
+        .try_get()
+        .is_some_and(|classes| object.type_is(&classes.reader))
+}
+
+/// Whether the object is a StreamReaderProtocol of ours and of no derived class.
+#[inline]
+pub(crate) fn is_plain_protocol(object: &Any) -> bool {
+    CLASSES
+        .try_get()
+        .is_some_and(|classes| object.type_is(&classes.protocol))
+}
+
+fn set_classes(args: Args<'_>) -> Res<Object> {
+    let &[reader, protocol] = args.positional else {
+        return Err(Raised::type_error(
+            "_set_stream_classes() takes the reader's and the protocol's class",
+        ));
+    };
+    CLASSES.set(Classes {
+        reader: reader.own(),
+        protocol: protocol.own(),
+    });
+    Ok(value::none())
+}
+
+/// Makes the classes.
+pub(crate) fn build() -> Res<()> {
+    surface::build()?;
+    read::build()?;
+    protocol::build()?;
+    drain::build()?;
+    writer::build()
+}
+
+/// What the module shows to the Python package.
+pub(crate) fn export(module: &Module) -> Res<()> {
+    use crate::ffi::Native;
+    module.add("StreamReaderCore", StreamReader::class().as_any())?;
+    module.add("StreamReaderProtocolCore", StreamProtocol::class().as_any())?;
+    module.add("StreamWriterCore", StreamWriter::class().as_any())?;
+    module.add(
+        "_set_stream_classes",
+        &*method::function(
+            c"_set_stream_classes",
+            set_classes,
+            c"_set_stream_classes(reader, protocol, /)\n--\n\nTell which classes are exactly ours.",
+        )?,
+    )
+}

@@ -1,0 +1,65 @@
+"""asyncio's locks, native: the public classes over their halves in Rust.
+
+Each derives from asyncio's class of the same name, so that `isinstance` holds either way, and what
+the native half leaves out is asyncio's own method.
+"""
+
+from __future__ import annotations
+
+import asyncio.locks
+from typing import Any
+
+from . import _aioxide
+
+__all__ = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore")
+
+
+class Lock(_aioxide.LockCore, asyncio.locks.Lock):
+    """A lock for tasks: one holds it at a time, and they get it in the order they asked.
+
+    ``async with lock:`` takes it and gives it back. It belongs to nobody in particular: any task
+    may call `release()`.
+    """
+
+    __slots__ = ()
+
+
+class Event(_aioxide.EventCore, asyncio.locks.Event):
+    """A flag that tasks can wait for. It is not set at first."""
+
+    __slots__ = ()
+
+
+class Condition(_aioxide.ConditionCore, asyncio.locks.Condition):
+    """A lock, and a way to wait until another task says that something has changed.
+
+    `lock` is the lock to use; a new `Lock` by default.
+    """
+
+    __slots__ = ()
+
+
+class Semaphore(_aioxide.SemaphoreCore, asyncio.locks.Semaphore):
+    """A number of units that tasks take and give back; at none, they wait, in the order they came.
+
+    `value` is the number at first; ValueError if it is negative.
+    """
+
+    __slots__ = ()
+
+
+class BoundedSemaphore(Semaphore, asyncio.locks.BoundedSemaphore):
+    """A semaphore that refuses, with ValueError, to have more units than at first."""
+
+    __slots__ = ()
+
+
+class Barrier(_aioxide.BarrierCore, asyncio.locks.Barrier):
+    """A place where tasks wait until `parties` of them have come, and then all go on."""
+
+    __slots__ = ()
+
+
+def __getattr__(name: str) -> Any:
+    """Give the module's other names as asyncio has them."""
+    return getattr(asyncio.locks, name)

@@ -1,0 +1,30 @@
+"""``asyncio.timeouts``, natively: a time limit costs no callback and no handle."""
+
+from __future__ import annotations
+
+import asyncio.timeouts
+from asyncio.timeouts import *  # noqa: F403
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio.timeouts import __all__ as __all__
+else:
+    import inspect
+
+    from . import _aioxide
+    from ._functions import dress
+
+    __all__ = asyncio.timeouts.__all__
+
+    class Timeout(_aioxide.TimeoutCore, asyncio.timeouts.Timeout):
+        """An async context manager that ends its body when the time is over.
+
+        Made by ``timeout()`` and ``timeout_at()``. ``reschedule()`` moves the deadline, ``when()``
+        tells it, ``expired()`` whether it has passed.
+        """
+
+        __signature__ = inspect.signature(asyncio.timeouts.Timeout)
+
+    _aioxide._set_timeout_class(Timeout)
+    timeout = dress(_aioxide.timeout, asyncio.timeouts.timeout, __name__)
+    timeout_at = dress(_aioxide.timeout_at, asyncio.timeouts.timeout_at, __name__)

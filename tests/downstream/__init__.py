@@ -1,0 +1,1 @@
+"""Other projects' test suites on aioxide: see README.md."""
