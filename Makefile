@@ -29,6 +29,8 @@ MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+# The modules of CPython's suite about names that install() replaces.
+INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
 ONCE := --ignore=tests/source --ignore=tests/typing
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
@@ -85,6 +87,8 @@ test-python: $(STAMPS)/extension $(STAMPS)/demo ## only the Python tests: behavi
 conformance: $(STAMPS)/extension ## only CPython's own asyncio suite, on our loop, Task and Future
 	$(call say,CPython's asyncio suite on $$($(PY) --version))
 	@$(PY) -m tests.conformance --impl aioxide $(CONFORMANCE_ARGS)
+	$(call say,what install() replaces on asyncio's own loop)
+	@$(PY) -m tests.conformance --impl aioxide-on-asyncio $(addprefix --module ,$(INSTALLED))
 
 downstream: $(STAMPS)/extension ## other projects' own tests on asyncio and aioxide, about 12 minutes (SUITES="aiohttp anyio")
 	@mkdir -p $(RECORDS)
@@ -105,7 +109,8 @@ test-pythons: $(STAMPS)/venv ## Python tests and CPython's suite on the other Py
 test-checked: ## Python tests on a build with Rust's debug assertions, under -X dev and a checking malloc
 	@$(MAKE) --no-print-directory VENV=$(VENV)-checked $(VENV)-checked/.aioxide/checked
 	$(call say,Python tests on the checked build)
-	@PYTHONMALLOC=debug $(VENV)-checked/bin/python -X dev -m pytest $(ONCE) $(PYTEST_ARGS)
+	@PYTHONMALLOC=debug $(VENV)-checked/bin/python -X dev -m pytest $(ONCE) \
+		--implementation aioxide $(PYTEST_ARGS)
 
 test-all: test test-checked test-pythons ## test, test-checked and test-pythons: all that can be tested here
 

@@ -110,6 +110,9 @@ def settled(steps: list[Step], mode: str) -> list[Step]:
     moved to the end, and may write it again; ours goes on from there. Before 3.13 its text may be
     read before what was written first: there each write is flushed.
     """
+    if "a" in mode and "+" not in mode:
+        # Where such a file stands before what it keeps is written depends on how much it keeps.
+        return [step for step in steps if step[0] not in ("seek", "start", "back")]
     if "+" not in mode or ("a" not in mode and WRITES_COME_FIRST):
         return steps
     settled: list[Step] = []
@@ -142,7 +145,7 @@ _contents = st.one_of(
     ),
 )
 _examples = settings(
-    max_examples=40,
+    max_examples=800,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
