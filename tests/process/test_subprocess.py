@@ -513,3 +513,23 @@ def test_the_module_has_asyncio_s_names() -> None:
     theirs = asyncio.subprocess
     for name in (*theirs.__all__, "PIPE", "STDOUT", "DEVNULL", "Process"):
         assert getattr(ours, name) is getattr(theirs, name)
+
+
+@pytest.mark.aioxide_only
+def test_a_loop_that_is_closed_before_it_notices_the_end(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Nothing of the process is left open once nobody refers to its transport."""
+
+    async def start() -> asyncio.SubprocessTransport:
+        transport, _ = await loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "sleep", "60", stdin=None, stdout=None, stderr=None
+        )
+        return transport
+
+    transport = loop.run_until_complete(start())
+    process = transport.get_extra_info("subprocess")
+    transport.close()
+    loop.close()
+    process.wait()
+    del transport, process  # what is open after this test is looked for by conftest.py
