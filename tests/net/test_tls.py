@@ -81,6 +81,13 @@ class TestWhatATransportTells:
             near.transport.set_protocol(near)
 
 
+def handshake_failed(contexts: Contexts) -> None:
+    """Expect what a server says of a failed handshake, in debug mode only."""
+    if asyncio.get_running_loop().get_debug():
+        message = "Error on transport creation for incoming connection"
+        assert contexts.take_one()["message"] == message
+
+
 class TestHandshakes:
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     async def test_versions(self, tls: Certificates, version: ssl.TLSVersion) -> None:
@@ -114,7 +121,7 @@ class TestHandshakes:
             shown = far.transport.get_extra_info("peercert")["subjectAltName"]
             assert shown == (("DNS", "client.example"),)
 
-    async def test_missing_client_certificate(self, tls: Certificates) -> None:
+    async def test_missing_client_certificate(self, tls: Certificates, contexts: Contexts) -> None:
         """TLS 1.3 lets the client believe that it is connected, until it hears otherwise."""
         server = tls.new_server()
         server.verify_mode = ssl.CERT_REQUIRED
@@ -127,6 +134,7 @@ class TestHandshakes:
         assert service.made.pop().events == []
         await alone()
         await service.close()
+        handshake_failed(contexts)
 
     async def test_server_name(self, tls: Certificates) -> None:
         names: list[str | None] = []
@@ -148,7 +156,9 @@ class TestHandshakes:
     @pytest.mark.parametrize(
         ("context", "name"), [("client", "elsewhere"), ("suspicious", "localhost")]
     )
-    async def test_refused_by_the_client(self, tls: Certificates, context: str, name: str) -> None:
+    async def test_refused_by_the_client(
+        self, tls: Certificates, context: str, name: str, contexts: Contexts
+    ) -> None:
         service = await Service().start(ssl=tls.server)
         with pytest.raises(ssl.SSLCertVerificationError):
             await service.dial(ssl=getattr(tls, context), server_hostname=name)
@@ -157,8 +167,9 @@ class TestHandshakes:
         assert service.made.pop().events == []
         await alone()
         await service.close()
+        handshake_failed(contexts)
 
-    async def test_no_common_version(self, tls: Certificates) -> None:
+    async def test_no_common_version(self, tls: Certificates, contexts: Contexts) -> None:
         client, server = tls.new_client(), tls.new_server()
         client.maximum_version = ssl.TLSVersion.TLSv1_2
         server.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -168,8 +179,9 @@ class TestHandshakes:
         await alone()
         service.made.clear()
         await service.close()
+        handshake_failed(contexts)
 
-    async def test_a_client_without_tls(self, tls: Certificates) -> None:
+    async def test_a_client_without_tls(self, tls: Certificates, contexts: Contexts) -> None:
         service = await Service().start(ssl=tls.server)
         client = await service.dial()
         client.transport.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -177,6 +189,7 @@ class TestHandshakes:
         assert service.made.pop().events == []
         await alone()
         await service.close()
+        handshake_failed(contexts)
 
     async def test_a_server_without_tls(self, tls: Certificates) -> None:
         service = await Service().start()
