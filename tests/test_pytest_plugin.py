@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,12 @@ STOCK = 'EXPECTED, NAMES = "asyncio.unix_events", "asyncio.tasks"'
 
 def run_pytest(folder: Path, source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(source)
-    # Installed packages announce the plugin; this one may not be installed under its entry point.
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    if not metadata.entry_points(group="pytest11", name="aioxide"):
+        # A copy that was not installed does not announce the plugin.
+        command += ["-p", "aioxide.pytest_plugin"]
     return subprocess.run(
-        [*command, "-p", "aioxide.pytest_plugin", *arguments],
+        [*command, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

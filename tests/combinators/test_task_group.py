@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -48,7 +49,8 @@ async def test_one_fails(loop: asyncio.AbstractEventLoop, aio: Any) -> None:
     assert [other.cancelled() for other in others] == [True]
     mine = asyncio.current_task()
     assert mine is not None
-    assert mine.cancelling() == 0
+    # The group cancels its own task to get it out of the block; 3.11 leaves it counted.
+    assert mine.cancelling() == (0 if sys.version_info >= (3, 12) else 1)
 
 
 async def test_cancelled_from_outside(loop: asyncio.AbstractEventLoop, aio: Any) -> None:

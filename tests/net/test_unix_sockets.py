@@ -445,6 +445,7 @@ async def test_tls_with_a_certificate_that_nobody_knows(path: str, tls: Certific
         await dial(path, ssl=tls.client, server_hostname="elsewhere")
     await until(lambda: len(service.made) == 2)
     service.made.clear()  # none was connected
+    await until(lambda: len(asyncio.all_tasks()) == 1)  # the server's handshakes are over
     await service.close()
 
 
