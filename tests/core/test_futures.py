@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import pickle
+import sys
 import types as python_types
 import weakref
 from typing import Any
@@ -505,6 +506,10 @@ def test_subclass_reviving_itself(loop: asyncio.AbstractEventLoop, types: Implem
 
 def test_initialising_again(loop: asyncio.AbstractEventLoop, future: Any) -> None:
     future.set_result(1)
+    if sys.version_info >= (3, 15):
+        with pytest.raises(RuntimeError, match="already initialized"):
+            future.__init__(loop=loop)
+        return
     future.__init__(loop=loop)
     assert not future.done()
     assert future._callbacks is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import io
 import pickle
@@ -397,6 +398,13 @@ def test_initialising_again(
 ) -> None:
     task = types.Task(value(1), loop=loop)
     run_turns(loop)
+    if sys.version_info >= (3, 15):
+        with (
+            contextlib.closing(value(2)) as again,
+            pytest.raises(RuntimeError, match="already initialized"),
+        ):
+            task.__init__(again, loop=loop)
+        return
     task.__init__(value(2), loop=loop)
     assert not task.done()
     assert loop.run_until_complete(task) == 2
