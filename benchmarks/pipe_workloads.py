@@ -146,11 +146,28 @@ async def pipe_round_trip(env: Environment, n: int) -> None:
     await asyncio.sleep(0)
 
 
+class Counted(Answer):
+    """In a set while it is connected."""
+
+    def __init__(self, connected: set[Counted]) -> None:
+        super().__init__()
+        self._connected = connected
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._connected.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._connected.discard(self)
+
+
 async def unix_echo(env: Environment, n: int) -> None:
     """A server at a path and connections to it, each with one message under way."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "socket")
-        server = await env.loop.create_unix_server(Answer, path)
+        served: set[Counted] = set()
+        server = await env.loop.create_unix_server(lambda: Counted(served), path)
         clients = [Rounds(env, n // CONNECTIONS) for _ in range(CONNECTIONS)]
         waiting = iter(clients)
         for _ in clients:
@@ -162,6 +179,8 @@ async def unix_echo(env: Environment, n: int) -> None:
             client.out.close()
         server.close()
         await server.wait_closed()
+        while served:  # up to 3.11 nobody has waited for its connections
+            await asyncio.sleep(0)
 
 
 async def sendfile_64k(env: Environment, n: int) -> None:
