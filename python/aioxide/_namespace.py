@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,7 +37,7 @@ def counterparts() -> Iterator[Counterpart]:
     """Every public name of asyncio that is native here."""
     for module in MODULES:
         theirs = _asyncios.get(module)
-        if theirs is None or importlib.util.find_spec(f"aioxide.{module}") is None:
+        if theirs is None:  # a module that the running Python does not have
             continue
         ours = importlib.import_module(f"aioxide.{module}")
         for name in ours.__all__:

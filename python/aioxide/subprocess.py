@@ -118,9 +118,11 @@ class SubprocessTransport(base_subprocess.BaseSubprocessTransport):
         return os.waitstatus_to_exitcode(status)
 
     def __del__(self) -> None:
-        super().__del__()
-        # The loop may have been closed before it noticed the end of the process.
-        self._close_pidfd()
+        try:
+            super().__del__()
+        finally:
+            # The loop may have been closed before it noticed the end of the process.
+            self._close_pidfd()
 
     def _close_pidfd(self) -> None:
         pidfd, self._pidfd = self._pidfd, -1

@@ -533,3 +533,31 @@ def test_a_loop_that_is_closed_before_it_notices_the_end(
     loop.close()
     process.wait()
     del transport, process  # what is open after this test is looked for by conftest.py
+
+
+@pytest.mark.aioxide_only
+def test_a_forgotten_transport_whose_warning_is_an_error(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio's finalizer ends with the warning then; the pidfd is closed all the same."""
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    async def start() -> asyncio.SubprocessTransport:
+        transport, _ = await loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "sleep", "60", stdin=None, stdout=None, stderr=None
+        )
+        return transport
+
+    transport = loop.run_until_complete(start())
+    process = transport.get_extra_info("subprocess")
+    loop.close()
+    process.kill()
+    process.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del transport
+        collect()
+    assert [entry.exc_type for entry in told] == [ResourceWarning]
+    told.clear()
+    del process

@@ -141,12 +141,16 @@ class Path:
         """As in pathlib."""
         return self._path.as_uri()
 
-    @classmethod
-    def from_uri(cls, uri: str) -> Path:
-        """As in pathlib, from Python 3.13 on."""
-        if sys.version_info < (3, 13):
-            raise NotImplementedError("Path.from_uri() needs Python 3.13")
-        return cls(pathlib.Path.from_uri(uri))
+    if sys.version_info >= (3, 13):
+
+        @classmethod
+        def from_uri(cls, uri: str) -> Path:
+            """As in pathlib."""
+            return cls(pathlib.Path.from_uri(uri))
+
+        def full_match(self, pattern: str, /, **kwargs: Any) -> bool:
+            """As in pathlib."""
+            return self._path.full_match(pattern, **kwargs)
 
     def is_absolute(self) -> bool:
         """As in pathlib."""
@@ -174,12 +178,6 @@ class Path:
     def match(self, pattern: str, /, **kwargs: Any) -> bool:
         """As in pathlib."""
         return self._path.match(pattern, **kwargs)
-
-    def full_match(self, pattern: str, /, **kwargs: Any) -> bool:
-        """As in pathlib, from Python 3.13 on."""
-        if sys.version_info < (3, 13):
-            raise NotImplementedError("Path.full_match() needs Python 3.13")
-        return self._path.full_match(pattern, **kwargs)
 
     def with_name(self, name: str) -> Path:
         """As in pathlib."""

@@ -88,7 +88,11 @@ pub(super) fn close<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<()> {
         _ => Ok(()),
     };
     let thrown = match closed {
-        Ok(()) => Raised::raise(Kind::GeneratorExit.as_any().call0()?),
+        // What cannot be made is an error like any other: the body gets that one.
+        Ok(()) => match Kind::GeneratorExit.as_any().call0() {
+            Ok(exit) => Raised::raise(exit),
+            Err(raised) => raised,
+        },
         Err(raised) => raised,
     };
     let next = resume_with(this, thrown);

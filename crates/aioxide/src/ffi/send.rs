@@ -32,12 +32,14 @@ pub(crate) fn send_none(coro: &Any) -> Res<Sent> {
 
 /// `coro.throw(exception)`.
 pub(crate) fn throw(coro: &Any, exception: &Any) -> Res<Sent> {
-    match coro.call_method1(&super::module::names().throw, exception) {
+    sent(coro.call_method1(&super::module::names().throw, exception))
+}
+
+/// What a call of a generator's method has done.
+fn sent(outcome: Res<Object>) -> Res<Sent> {
+    match outcome {
         Ok(yielded) => Ok(Sent::Yielded(yielded)),
-        Err(raised) => match stop_iteration_value(raised) {
-            Ok(value) => Ok(Sent::Returned(value)),
-            Err(raised) => Err(raised),
-        },
+        Err(raised) => stop_iteration_value(raised).map(Sent::Returned),
     }
 }
 
@@ -47,10 +49,7 @@ pub(crate) fn throw_into(iterator: &Any, exception: &Any) -> Res<Sent> {
     let Some(method) = iterator.getattr_opt(&names.throw)? else {
         return Err(Raised::raise(exception.own()));
     };
-    match method.call1(exception) {
-        Ok(yielded) => Ok(Sent::Yielded(yielded)),
-        Err(raised) => stop_iteration_value(raised).map(Sent::Returned),
-    }
+    sent(method.call1(exception))
 }
 
 /// What `await awaitable` iterates over.

@@ -183,9 +183,3 @@ impl Inst<DrainOp> {
         Ok(Step::Await(future))
     }
 }
-
-/// asyncio's error for a writer that is not complete.
-#[cold]
-pub(super) fn incomplete() -> Raised {
-    Raised::new(Kind::Attribute, "StreamWriter.__init__ has not run")
-}

@@ -18,7 +18,7 @@
 //!
 //! A read that is cancelled or closed after bytes were laid into it puts them back: nothing is lost.
 //! The transport of ours hands its receive memory to the protocol of ours as a slice
-//! (`StreamProtocol::receive`), so that in the first case the bytes are copied once.
+//! (`StreamReader::take_in`), so that in the first case the bytes are copied once.
 //!
 //! A class derived from ours may override anything: then everything goes through Python's methods,
 //! as with asyncio's classes. `Classes` knows which objects are exactly ours.

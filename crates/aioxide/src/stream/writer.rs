@@ -69,7 +69,7 @@ impl Native for StreamWriter {
 impl Inst<StreamWriter> {
     #[inline]
     fn transport(&self) -> Res<Object> {
-        self.transport.get().ok_or_else(drain::incomplete)
+        self.transport.get().ok_or_else(incomplete)
     }
 
     #[inline]
@@ -111,6 +111,12 @@ impl Inst<StreamWriter> {
     }
 }
 
+/// The error for a writer whose `__init__` has not run.
+#[cold]
+fn incomplete() -> Raised {
+    Raised::new(Kind::Attribute, "StreamWriter.__init__ has not run")
+}
+
 const INIT: Signature<4> = Signature {
     function: "StreamWriter.__init__",
     parameters: [c"transport", c"protocol", c"reader", c"loop"],
@@ -120,7 +126,7 @@ const INIT: Signature<4> = Signature {
 
 fn init(this: &Inst<StreamWriter>, args: Args<'_>) -> Res<()> {
     let [Some(transport), Some(protocol), Some(reader), Some(loop_)] = args.bind(&INIT)? else {
-        return Err(drain::incomplete());
+        return Err(incomplete());
     };
     let is_reader = reader.is_none()
         || reader.downcast::<StreamReader>().is_some()

@@ -7,7 +7,6 @@ use crate::ffi::{Any, Object, Raised, Res, value};
 /// What the primitives need of Python.
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) deque: Object,
     pub(super) heappush: Object,
     pub(super) heappop: Object,
     /// `asyncio._get_running_loop`: the loop or `None`.
@@ -75,7 +74,6 @@ pub(super) fn initialise() -> Res<()> {
     let wake = constants(&*member(&semaphore, "_wake_up_next")?)?;
     let true_ = value::bool(true);
     KNOWN.set(Known {
-        deque: member(&*import("collections")?, "deque")?,
         heappush: member(&heapq, "heappush")?,
         heappop: member(&heapq, "heappop")?,
         running_loop: NoArgs::new(member(&*import("_asyncio")?, "_get_running_loop")?),

@@ -7,8 +7,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use super::known::known;
-use crate::ffi::module::names;
+use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Object, Res, Visit, value};
 use crate::future::Waiter;
 
@@ -194,7 +193,7 @@ impl Waiters {
             Place::Native(queue) => queue.iter().map(Waiter::object).collect(),
             _ => Vec::new(),
         });
-        let deque = known().deque.call1(&*value::list(&objects)?)?;
+        let deque = imports().deque.call1(&*value::list(&objects)?)?;
         drop(self.0.replace(Place::Python(deque.clone())));
         Ok(deque)
     }

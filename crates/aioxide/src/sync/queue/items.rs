@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::super::known::known;
-use crate::ffi::module::names;
+use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Object, Raised, Res, Visit, value};
 
 /// The order in which items come out.
@@ -152,7 +152,7 @@ impl Items {
         };
         let mut container = value::list(&items)?;
         if order == Order::Fifo {
-            container = known().deque.call1(&container)?;
+            container = imports().deque.call1(&container)?;
         }
         self.replace(Place::Python(container.clone()));
         Ok(container)
