@@ -252,8 +252,6 @@ class StreamWriterCore(asyncio.StreamWriter):
         loop: asyncio.AbstractEventLoop,
     ) -> None: ...
 
-def _set_stream_classes(reader: type, protocol: type, /) -> None: ...
-
 @final
 class Resolver:
     @property

@@ -175,8 +175,6 @@ _CLOSES_WHEN_CANCELLED = "cancelled" in {
 _CATCHES = _UNHANDLED in _Protocol.connection_made.__code__.co_consts
 _READER_FOLLOWS = hasattr(_Reader, "_replace_transport")
 
-_aioxide._set_stream_classes(StreamReader, StreamReaderProtocol)
-
 
 async def open_connection(
     host: Any = None,

@@ -285,3 +285,41 @@ async def test_a_protocol_of_a_derived_class_sees_every_call(
     server.close()
     await server.wait_closed()
     await until(lambda: len(asyncio.all_tasks()) == 1)  # up to 3.11 nobody has waited for it
+
+
+@pytest.mark.parametrize("where", ["reader", "reader's class", "protocol", "protocol's class"])
+async def test_a_method_that_somebody_has_patched_is_called(
+    loop: asyncio.AbstractEventLoop, streams: Any, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Instrumentation puts its own functions there, on an object or on the class."""
+    async with pair(streams) as (reader, writer, _, answer):
+        answer.write(b"before\n")
+        assert await reader.readline() == b"before\n"
+        protocol = writer.transport.get_protocol()
+        seen: list[bytes] = []
+        owner = reader if "reader" in where else protocol
+        name = "feed_data" if "reader" in where else "data_received"
+        original = getattr(owner, name)
+        if "class" in where:
+
+            def watch(self: Any, data: bytes) -> None:
+                if self is owner:
+                    seen.append(bytes(data))
+                original_function(self, data)
+
+            original_function = getattr(type(owner), name)
+            monkeypatch.setattr(type(owner), name, watch)
+        else:
+
+            def watch_one(data: bytes) -> None:
+                seen.append(bytes(data))
+                original(data)
+
+            monkeypatch.setattr(owner, name, watch_one)
+        answer.write(b"hello\n")
+        assert await reader.readline() == b"hello\n"
+        assert b"".join(seen) == b"hello\n"
+        monkeypatch.undo()
+        answer.write(b"after\n")
+        assert await reader.readline() == b"after\n"
+        assert b"".join(seen) == b"hello\n"

@@ -5,6 +5,7 @@
 //! * [`future`], [`task`]: `Future`, `Task`
 //! * [`combinators`]: `sleep`, `gather`, `wait`, `wait_for`, `timeout`, `TaskGroup`
 //! * [`coroutine`]: what native coroutine functions give back
+//! * [`hooks`]: which methods somebody has overridden or patched
 //! * [`sock_op`]: what the loop's `sock_*` methods give back
 //! * [`sync`]: locks and queues
 //! * [`event_loop`]: the native half of `EventLoop`
@@ -22,6 +23,7 @@ mod ffi;
 mod file;
 mod future;
 mod handle;
+mod hooks;
 mod sock_op;
 mod stream;
 mod sync;

@@ -158,8 +158,8 @@ impl Inst<DrainOp> {
     fn ask_protocol(&self, writer: &Inst<StreamWriter>) -> Res<Step> {
         self.stage.set(Stage::Waiting);
         let protocol = writer.protocol.get_or_none();
-        if super::is_plain_protocol(&protocol)
-            && let Some(native) = protocol.downcast::<StreamProtocol>()
+        if let Some(native) = protocol.downcast::<StreamProtocol>()
+            && native.is_plain()?
         {
             return self.wait(native);
         }

@@ -20,8 +20,8 @@
 //! The transport of ours hands its receive memory to the protocol of ours as a slice
 //! (`StreamReader::take_in`), so that in the first case the bytes are copied once.
 //!
-//! A class derived from ours may override anything: then everything goes through Python's methods,
-//! as with asyncio's classes. `Classes` knows which objects are exactly ours.
+//! A class derived from ours may override anything, and instrumentation may patch it: then everything
+//! goes through Python's methods, as with asyncio's classes. [`hooks`](crate::hooks) notices.
 
 mod drain;
 mod protocol;
@@ -31,52 +31,14 @@ mod storage;
 mod surface;
 mod writer;
 
-use crate::ffi::module::{Global, Module};
-use crate::ffi::{Any, Args, Object, Raised, Res, method, value};
+use crate::ffi::Res;
+use crate::ffi::module::Module;
 
 pub(crate) use drain::DrainOp;
 pub(crate) use protocol::StreamProtocol;
 pub(crate) use read::ReadOp;
 pub(crate) use reader::StreamReader;
 pub(crate) use writer::StreamWriter;
-
-/// The classes that `streams.py` has made.
-#[derive(Debug)]
-struct Classes {
-    reader: Object,
-    protocol: Object,
-}
-
-static CLASSES: Global<Classes> = Global::new();
-
-/// Whether the object is a StreamReader of ours and of no derived class.
-#[inline]
-fn is_plain_reader(object: &Any) -> bool {
-    CLASSES
-        .try_get()
-        .is_some_and(|classes| object.type_is(&classes.reader))
-}
-
-/// Whether the object is a StreamReaderProtocol of ours and of no derived class.
-#[inline]
-pub(crate) fn is_plain_protocol(object: &Any) -> bool {
-    CLASSES
-        .try_get()
-        .is_some_and(|classes| object.type_is(&classes.protocol))
-}
-
-fn set_classes(args: Args<'_>) -> Res<Object> {
-    let &[reader, protocol] = args.positional else {
-        return Err(Raised::type_error(
-            "_set_stream_classes() takes the reader's and the protocol's class",
-        ));
-    };
-    CLASSES.set(Classes {
-        reader: reader.own(),
-        protocol: protocol.own(),
-    });
-    Ok(value::none())
-}
 
 /// Makes the classes.
 pub(crate) fn build() -> Res<()> {
@@ -92,13 +54,5 @@ pub(crate) fn export(module: &Module) -> Res<()> {
     use crate::ffi::Native;
     module.add("StreamReaderCore", StreamReader::class().as_any())?;
     module.add("StreamReaderProtocolCore", StreamProtocol::class().as_any())?;
-    module.add("StreamWriterCore", StreamWriter::class().as_any())?;
-    module.add(
-        "_set_stream_classes",
-        &*method::function(
-            c"_set_stream_classes",
-            set_classes,
-            c"_set_stream_classes(reader, protocol, /)\n--\n\nTell which classes are exactly ours.",
-        )?,
-    )
+    module.add("StreamWriterCore", StreamWriter::class().as_any())
 }

@@ -11,10 +11,11 @@ use crate::ffi::buffer::{Buffer, bytes_slice};
 use crate::ffi::call::Signature;
 use crate::ffi::error::Kind;
 use crate::ffi::method::{flag, no_delete};
-use crate::ffi::module::{imports, names};
+use crate::ffi::module::{Global, imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit, value};
 use crate::future::{Future, FutureLike, Waiter};
+use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
 
 /// The state behind `aioxide.StreamReaderProtocol`.
 #[derive(Debug, Default)]
@@ -38,6 +39,7 @@ pub(crate) struct StreamProtocol {
     pub(super) paused: Cell<bool>,
     pub(super) connection_lost: Cell<bool>,
     drain_waiters: RefCell<VecDeque<Waiter>>,
+    hooks: Hooks,
 }
 
 static STREAM_PROTOCOL: Class<StreamProtocol> = Class::new(0);
@@ -109,6 +111,20 @@ fn look_at(future: &Any) -> Res<()> {
     Ok(())
 }
 
+impl Hooked for StreamProtocol {
+    fn names() -> &'static [&'static Object] {
+        static NAMES: Global<[&'static Object; 2]> = Global::new();
+        if NAMES.try_get().is_none() {
+            NAMES.set([&names().data_received, &names()._drain_helper]);
+        }
+        NAMES.get()
+    }
+    #[inline(always)]
+    fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+}
+
 impl Inst<StreamProtocol> {
     /// The reader, if it is alive.
     #[inline]
@@ -116,12 +132,25 @@ impl Inst<StreamProtocol> {
         upgrade(&self.reader)
     }
 
-    /// The reader, if it is alive and exactly ours: bytes may go there without Python's methods.
+    /// The reader, if it is alive, and bytes may go there without Python's methods.
     #[inline]
-    pub(crate) fn plain_reader(&self) -> Option<Own<StreamReader>> {
-        let reader = self.reader_object()?;
-        let native = reader.downcast::<StreamReader>()?;
-        native.is_plain().then(|| native.own())
+    pub(crate) fn plain_reader(&self) -> Res<Option<Own<StreamReader>>> {
+        if !self.is_plain()? {
+            return Ok(None);
+        }
+        let Some(reader) = self.reader_object() else {
+            return Ok(None);
+        };
+        match reader.downcast::<StreamReader>() {
+            Some(native) if native.is_plain()? => Ok(Some(native.own())),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the methods that we may do without are ours.
+    #[inline]
+    pub(super) fn is_plain(&self) -> Res<bool> {
+        Ok(replaced(self)? == 0)
     }
 
     fn data_received(&self, data: &Any) -> Res<()> {
@@ -129,8 +158,8 @@ impl Inst<StreamProtocol> {
             return Ok(());
         };
         if let Some(native) = reader.downcast::<StreamReader>()
-            && native.is_plain()
             && !native.eof.get()
+            && native.is_plain()?
         {
             if let Some(octets) = bytes_slice(data) {
                 native.take_in(octets)?;
@@ -376,6 +405,7 @@ pub(super) fn build() -> Res<()> {
         let b = b
             .doc(c"StreamReaderProtocolCore(stream_reader, client_connected_cb=None, loop=None)\n--\n\nThe native half of StreamReaderProtocol.")
             .init(init)
+            .set_attribute(set_attribute)
             .method(c"data_received", data_received, c"data_received($self, data)\n--\n\nHand data to the reader.")
             .method0(c"eof_received", eof_received, c"eof_received($self)\n--\n\nTell the reader that nothing more will come.")
             .method(c"connection_lost", connection_lost, c"connection_lost($self, exc)\n--\n\nTell the reader, and whoever drains or waits for the end.")

@@ -109,8 +109,10 @@ impl Operation for ReadCall {
         match this.method.get() {
             Method::Read | Method::ReadAll => this.start_read(&reader),
             Method::ReadExactly => this.start_exactly(&reader),
-            Method::ReadLine | Method::Next if !reader.is_plain() => this.delegate(&reader),
             Method::ReadLine | Method::Next => {
+                if !reader.is_plain()? {
+                    return this.delegate(&reader);
+                }
                 raise_exception(&reader)?;
                 this.advance(&reader)
             }

@@ -5,9 +5,10 @@ use std::cell::{Cell, RefCell};
 use super::read::ReadOp;
 use super::storage::Storage;
 use crate::ffi::error::Kind;
-use crate::ffi::module::names;
+use crate::ffi::module::{Global, names};
 use crate::ffi::{Any, Class, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit, value};
 use crate::future::Waiter;
+use crate::hooks::{Hooked, Hooks, replaced};
 use crate::transport::StreamTransport;
 
 /// asyncio's `_DEFAULT_LIMIT`, in bytes.
@@ -32,6 +33,7 @@ pub(crate) struct StreamReader {
     pub(super) transport: Slot,
     pub(super) paused: Cell<bool>,
     pub(super) source_traceback: Slot,
+    hooks: Hooks,
 }
 
 static STREAM_READER: Class<StreamReader> = Class::new(0);
@@ -80,11 +82,31 @@ impl Native for StreamReader {
     }
 }
 
+impl Hooked for StreamReader {
+    fn names() -> &'static [&'static Object] {
+        static NAMES: Global<[&'static Object; 4]> = Global::new();
+        if NAMES.try_get().is_none() {
+            let names = names();
+            NAMES.set([
+                &names.feed_data,
+                &names.exception,
+                &names.readuntil,
+                &names.readline,
+            ]);
+        }
+        NAMES.get()
+    }
+    #[inline(always)]
+    fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+}
+
 impl Inst<StreamReader> {
-    /// Whether the reader is exactly ours: no method is overridden.
+    /// Whether the methods that we may do without are ours.
     #[inline]
-    pub(super) fn is_plain(&self) -> bool {
-        super::is_plain_reader(self.as_any())
+    pub(super) fn is_plain(&self) -> Res<bool> {
+        Ok(replaced(self)? == 0)
     }
 
     /// How many bytes the next one to be received may have: a read that waits for at most so many
@@ -237,7 +259,7 @@ impl Inst<StreamReader> {
         let waiter = Waiter::create(&self.loop_.get_or_none())?;
         let future = waiter.object();
         drop(self.waiter.replace(Some(waiter)));
-        if self.is_plain() {
+        if self.is_plain()? {
             self.reading.set(read.own());
         }
         Ok(future)

@@ -10,6 +10,7 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Inst, Native, Object, Raised, Res, Slot, value};
 use crate::future::Waiter;
+use crate::hooks::set_attribute;
 
 const INIT: Signature<2> = Signature {
     function: "StreamReader.__init__",
@@ -300,6 +301,7 @@ pub(super) fn build() -> Res<()> {
             .doc(c"StreamReaderCore(limit=65536, loop=None)\n--\n\nThe native half of StreamReader.")
             .init(init)
             .repr(repr)
+            .set_attribute(set_attribute)
             .method0(c"exception", exception, c"exception($self)\n--\n\nThe exception that the connection ended with, or None.")
             .method(c"set_exception", set_exception, c"set_exception($self, exc)\n--\n\nEnd the stream with an exception, which every read raises from now on.")
             .method(c"set_transport", set_transport, c"set_transport($self, transport)\n--\n\nTell the transport, which is paused when more has come than is read.")

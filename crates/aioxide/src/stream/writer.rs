@@ -78,7 +78,7 @@ impl Inst<StreamWriter> {
             return Ok(());
         };
         let exception = match native(&reader) {
-            Some(native) if native.is_plain() => native.exception.get_or_none(),
+            Some(native) if native.is_plain()? => native.exception.get_or_none(),
             _ => reader.call_method0(&names().exception)?,
         };
         if exception.is_none() {

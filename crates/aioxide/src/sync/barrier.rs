@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use super::gone;
-use super::hooks::{Hooked, Hooks, replaced, set_attribute};
 use super::known::{known, new_condition};
 use super::loop_bound::{self, Bound, LoopBound};
 use super::number::{Number, argument_is_less};
@@ -21,6 +20,7 @@ use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::{Global, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, Slot, SlotOf, Visit, value};
+use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
 
 /// asyncio's `_BarrierState`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

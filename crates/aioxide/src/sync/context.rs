@@ -1,10 +1,10 @@
 //! `async with`: what all that can be acquired and released share.
 
-use super::hooks::{Hooked, replaced};
 use crate::coroutine;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
 use crate::ffi::{Args, Inst, Object, Raised, Res};
+use crate::hooks::{Hooked, replaced};
 
 /// A primitive with `acquire` and `release`.
 pub(super) trait Context: Hooked {

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use super::gone;
-use super::hooks::{Hooked, Hooks, set_attribute};
 use super::loop_bound::{self, Bound, LoopBound, create_waiter};
 use super::number::assign_flag;
 use super::waiters::{WaiterSlot, Waiters};
@@ -13,6 +12,7 @@ use crate::ffi::method::flag;
 use crate::ffi::module::{Global, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, SlotOf, Visit, value};
+use crate::hooks::{Hooked, Hooks, set_attribute};
 
 /// The state of an event.
 #[derive(Debug, Default)]

@@ -9,7 +9,6 @@ use std::ffi::CStr;
 
 use super::context::{self, Context};
 use super::gone;
-use super::hooks::{Hooked, Hooks, replaced, set_attribute};
 use super::loop_bound::{self, Bound, LoopBound, create_waiter};
 use super::number::assign_flag;
 use super::waiters::{WaiterSlot, Waiters};
@@ -19,6 +18,7 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, SlotOf, Visit, value};
 use crate::future::Waiter;
+use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
 
 /// The state of a lock.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! The loop of a primitive: that of the first task that has to wait.
 
-use super::hooks::{Hooked, replaced};
 use super::known::known;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
 use crate::ffi::{Any, Inst, Object, Raised, Res, Slot, Visit};
 use crate::future::Waiter;
+use crate::hooks::{Hooked, replaced};
 
 /// `_loop`.
 #[derive(Debug, Default)]

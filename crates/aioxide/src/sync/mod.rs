@@ -13,7 +13,7 @@
 //!   `_waiters`, `_getters` or `_queue`: then they move into the deque that asyncio would have, and
 //!   stay there (`waiters`, `queue/items`). An idle object has none of it.
 //! * **Overridden methods are called.** A derived class, a patched one or an instance attribute may
-//!   replace what asyncio calls through `self`; `hooks` notices, at the cost of one comparison.
+//!   replace what asyncio calls through `self`; [`hooks`](crate::hooks) notices, at the cost of one comparison.
 //! * **Numbers are whatever was given**: `Semaphore(math.inf)`, `Queue(maxsize=2.5)` (`number`).
 //!
 //! Files: `lock`, `event`, `condition`, `semaphore`, `barrier`, `queue` are the classes; `loop_bound`
@@ -23,7 +23,6 @@ mod barrier;
 mod condition;
 mod context;
 mod event;
-mod hooks;
 mod known;
 mod lock;
 mod loop_bound;

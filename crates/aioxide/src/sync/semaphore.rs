@@ -8,7 +8,6 @@ use std::ffi::CStr;
 
 use super::context::{self, Context};
 use super::gone;
-use super::hooks::{Hooked, Hooks, replaced, set_attribute};
 use super::known::known;
 use super::loop_bound::{self, Bound, LoopBound, create_waiter};
 use super::number::{Number, argument_is_less};
@@ -22,6 +21,7 @@ use crate::ffi::module::{Global, imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, SlotOf, Visit, value};
 use crate::future::Waiter;
+use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
 
 /// The state of a semaphore.
 #[derive(Debug, Default)]

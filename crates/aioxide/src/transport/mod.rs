@@ -66,7 +66,7 @@ pub(crate) struct StreamTransport {
     foreign: Cell<bool>,
     /// The protocol is a `BufferedProtocol`.
     buffered: Cell<bool>,
-    /// The protocol is exactly a `StreamReaderProtocol` of ours.
+    /// The protocol is a `StreamReaderProtocol` of ours, or of a derived class.
     streamed: Cell<bool>,
     /// Gone after `connection_lost`.
     server: Slot,

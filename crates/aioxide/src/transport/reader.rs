@@ -9,9 +9,10 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
-use crate::stream::{StreamProtocol, StreamReader, is_plain_protocol};
+use crate::stream::{StreamProtocol, StreamReader};
 
 const EBADF: i32 = 9;
+const RECEIVE_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
 const READ_ERROR: &str = "Fatal read error on socket transport";
 
 /// Whether a system call has only to be made again.
@@ -26,7 +27,8 @@ impl Inst<StreamTransport> {
     pub(super) fn set_protocol(&self, protocol: &Any) -> Res<()> {
         let buffered = protocol.is_instance(&imports().buffered_protocol)?;
         self.buffered.set(buffered);
-        self.streamed.set(is_plain_protocol(protocol));
+        self.streamed
+            .set(protocol.downcast::<StreamProtocol>().is_some());
         self.common.protocol.set(protocol.own());
         Ok(())
     }
@@ -46,8 +48,9 @@ impl Inst<StreamTransport> {
             self.read_into_buffer(core, &protocol)
         } else {
             match self.reader_of(&protocol) {
-                Some(reader) if core.is_direct() => self.read_stream(core, &protocol, &reader),
-                _ => self.read_data(core, &protocol),
+                Ok(Some(reader)) if core.is_direct() => self.read_stream(core, &protocol, &reader),
+                Ok(_) => self.read_data(core, &protocol),
+                Err(raised) => self.callback_failed(raised, RECEIVE_FAILED),
             }
         }
     }
@@ -65,21 +68,23 @@ impl Inst<StreamTransport> {
         match received {
             Some(Ok(data)) => match protocol.call_method1(&names().data_received, &data) {
                 Ok(_) => Ok(()),
-                Err(raised) => self
-                    .callback_failed(raised, "Fatal error: protocol.data_received() call failed."),
+                Err(raised) => self.callback_failed(raised, RECEIVE_FAILED),
             },
             None => self.read_eof(core, protocol),
             Some(Err(error)) => self.read_failed(&error),
         }
     }
 
-    /// The StreamReader behind the protocol, if no method of both is overridden.
+    /// The StreamReader behind the protocol, if both may be used without Python's methods.
     #[inline]
-    fn reader_of(&self, protocol: &Any) -> Option<Own<StreamReader>> {
+    fn reader_of(&self, protocol: &Any) -> Res<Option<Own<StreamReader>>> {
         if !self.streamed.get() {
-            return None;
+            return Ok(None);
         }
-        protocol.downcast::<StreamProtocol>()?.plain_reader()
+        match protocol.downcast::<StreamProtocol>() {
+            Some(stream) => stream.plain_reader(),
+            None => Ok(None),
+        }
     }
 
     /// Into a reader of ours: the bytes go there without the protocol's methods.
@@ -101,9 +106,9 @@ impl Inst<StreamTransport> {
         };
         match received {
             Some(Ok(Ok(()))) if reader.is_filling() => Ok(()),
-            Some(Ok(taken)) => taken.and_then(|()| reader.announce()).or_else(|raised| {
-                self.callback_failed(raised, "Fatal error: protocol.data_received() call failed.")
-            }),
+            Some(Ok(taken)) => taken
+                .and_then(|()| reader.announce())
+                .or_else(|raised| self.callback_failed(raised, RECEIVE_FAILED)),
             None => self.read_eof(core, protocol),
             Some(Err(error)) => self.read_failed(&error),
         }

@@ -12,7 +12,6 @@ mod wait;
 use std::ffi::CStr;
 
 use super::context::{self, Context};
-use super::hooks::{Hooked, Hooks, replaced, set_attribute};
 use super::known::new_lock;
 use super::lock::{self, LockCore};
 use super::loop_bound::{self, Bound, LoopBound};
@@ -22,6 +21,7 @@ use crate::ffi::dispatch::Compare;
 use crate::ffi::module::{Global, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit, value};
+use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
 
 /// The state of a condition.
 #[derive(Debug, Default)]

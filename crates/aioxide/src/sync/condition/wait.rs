@@ -12,7 +12,6 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use super::super::gone;
-use super::super::hooks::replaced;
 use super::super::known::{known, raise_bare};
 use super::super::lock;
 use super::super::loop_bound::create_waiter;
@@ -21,6 +20,7 @@ use super::{ConditionCore, WAIT, notify_some};
 use crate::coroutine::{self, Coroutine, Operation, Outcome, Step};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Class, Inst, Object, Raised, Res, Slot, SlotOf, Visit, value};
+use crate::hooks::replaced;
 
 /// Which method was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use std::ffi::CStr;
 
 use super::super::gone;
-use super::super::hooks::replaced;
 use super::super::known::queue_shut_down;
 use super::super::loop_bound::create_waiter;
 use super::super::waiters::WaiterSlot;
@@ -14,6 +13,7 @@ use crate::ffi::error::Kind;
 use crate::ffi::module::names;
 use crate::ffi::{Any, Class, Inst, Object, Raised, Res, Slot, SlotOf, Visit, value};
 use crate::future::Waiter;
+use crate::hooks::replaced;
 
 /// Stands in line: what to await.
 #[inline]

@@ -1,6 +1,5 @@
 //! The Python side of a queue.
 
-use super::super::hooks::{replaced, set_attribute};
 use super::super::known::{known, queue_shut_down};
 use super::super::loop_bound;
 use super::super::number::assign_flag;
@@ -14,6 +13,7 @@ use crate::ffi::method::{TypeBuilder, flag, no_delete};
 use crate::ffi::module::names;
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
+use crate::hooks::{replaced, set_attribute};
 
 type Queue = Inst<QueueCore>;
 

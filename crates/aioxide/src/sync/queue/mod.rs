@@ -18,7 +18,6 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use super::event::{self, EventCore};
-use super::hooks::{Hooked, Hooks};
 use super::known::{known, new_event, queue_shut_down, raise_bare};
 use super::loop_bound::{Bound, LoopBound};
 use super::number::Number;
@@ -26,6 +25,7 @@ use super::waiters::Waiters;
 use crate::ffi::dispatch::Compare;
 use crate::ffi::module::{Global, names};
 use crate::ffi::{Any, Class, Inst, Native, Object, Res, Slot, Visit, value};
+use crate::hooks::{Hooked, Hooks};
 use items::{Items, Order};
 
 pub(super) use methods::build;

@@ -12,14 +12,14 @@ use crate::ffi::{Any, Inst, Native, Object, Res};
 
 /// What is known about an object's class and its own attributes; one bit for each method.
 #[derive(Debug, Default)]
-pub(super) struct Hooks {
+pub(crate) struct Hooks {
     version: Cell<u32>,
     of_class: Cell<u16>,
     of_instance: Cell<u16>,
 }
 
 /// A native type with methods that may be replaced.
-pub(super) trait Hooked: Native {
+pub(crate) trait Hooked: Native {
     /// Their names. The position of each is its bit.
     fn names() -> &'static [&'static Object];
     fn hooks(&self) -> &Hooks;
@@ -31,7 +31,7 @@ pub(super) trait Hooked: Native {
 
 /// Which methods are replaced: 0 for none.
 #[inline]
-pub(super) fn replaced<T: Hooked>(this: &Inst<T>) -> Res<u16> {
+pub(crate) fn replaced<T: Hooked>(this: &Inst<T>) -> Res<u16> {
     let hooks = this.hooks();
     let version = this.as_any().class_version();
     if version != 0 && version == hooks.version.get() {
@@ -64,7 +64,7 @@ fn learn<T: Hooked>(this: &Inst<T>) -> Res<u16> {
 }
 
 /// `__setattr__`: as `object` does it, and with an eye on the names.
-pub(super) fn set_attribute<T: Hooked>(this: &Inst<T>, name: &Any, value: Option<&Any>) -> Res<()> {
+pub(crate) fn set_attribute<T: Hooked>(this: &Inst<T>, name: &Any, value: Option<&Any>) -> Res<()> {
     this.as_any().object_setattr(name, value)?;
     for (bit, known) in T::names().iter().enumerate() {
         if name.is(known) {
