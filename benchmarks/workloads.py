@@ -48,6 +48,7 @@ class Workload:
     """A fixed n, where the number itself is part of the workload; otherwise calibrated."""
     short: bool = False
     """Part of the short table."""
+    usual: bool = True
 
 
 WORKLOADS: dict[str, Workload] = {}
