@@ -89,6 +89,8 @@ class Benchmark:
     seconds: float = 1.0
     quick_seconds: float = 0.3
     columns: Sequence[str] = COLUMNS
+    baseline: str = "uvloop"
+    """The column that ratios are formed over."""
     floor: str | None = None
     """The column of a bare server, where there is one."""
     others: Sequence[str] = ()
@@ -166,6 +168,8 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
         cells=cells,
         key=benchmark.key,
         unit=benchmark.unit,
+        baseline=benchmark.baseline,
+        floor=benchmark.floor,
         missing=missing,
         settings={
             "rounds": rounds,

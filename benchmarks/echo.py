@@ -75,8 +75,8 @@ BENCHMARK = Benchmark(
     name="echo",
     title="Echo servers",
     about=(
-        "TCP and Unix sockets on loopback, one message in flight on each connection. On loopback a "
-        "send does the receiver's work in the kernel, too, so that the bare server in Rust is close."
+        "One message in flight on each connection. On loopback a send does the receiver's work in "
+        "the kernel, too, so that the bare server in Rust is close to all."
     ),
     rows=table(rows()),
     open_session=served.open_session,

@@ -1,4 +1,4 @@
-"""The echo server under test, in each of the ways that asyncio offers; driven as serving.py says."""
+"""The echo server under test, in all the ways that asyncio offers; driven as serving.py says."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ BENCHMARK = Benchmark(
     name="http-servers",
     title="HTTP servers",
     about=(
-        "aiohttp.web, and uvicorn with httptools: GET with keep-alive on loopback. aioxide is with its "
-        "install(), aioxide-loop the loop alone."
+        "aiohttp.web, and uvicorn with httptools: GET with keep-alive on loopback. aioxide is with "
+        "its install(), aioxide-loop the loop alone."
     ),
     rows=table(
         [row(server, 64, n) for server in ("aiohttp", "uvicorn") for n in (1, 10, 100, 1000)]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from harness import Cell, Cells
 
 HERE = Path(__file__).resolve().parent
-BASELINE = "uvloop"
 QUIET = 0.1
 """Share of the machine that others may use before a table says that it is doubtful."""
 LOADED = 0.9
@@ -40,6 +39,8 @@ class Report:
     cells: Cells
     key: str
     unit: str
+    baseline: str
+    floor: str | None
     missing: Mapping[str, str]
     settings: Mapping[str, Any]
     where: Mapping[str, Any]
@@ -48,8 +49,8 @@ class Report:
     """What a figure is."""
     detail: Callable[[Cell], str] | None = None
 
-    def baseline(self, row: str) -> Sequence[float | None]:
-        cell = self.cells[row].get(BASELINE)
+    def base(self, row: str) -> Sequence[float | None]:
+        cell = self.cells[row].get(self.baseline)
         return cell.figures(self.key) if cell else []
 
     @staticmethod
@@ -80,10 +81,10 @@ class Report:
             measured = {}
             for column, cell in columns.items():
                 figures = cell.figures(self.key)
-                own, ratio = spread(figures), paired_ratio(self.baseline(row), figures)
+                own, ratio = spread(figures), paired_ratio(self.base(row), figures)
                 measured[column] = {
                     self.key: own.as_dict() if own else None,
-                    f"ratio_over_{BASELINE}": ratio.as_dict() if ratio else None,
+                    f"ratio_over_{self.baseline}": ratio.as_dict() if ratio else None,
                     "error": cell.error,
                     "rounds": cell.rounds,
                 }
@@ -94,6 +95,8 @@ class Report:
             "about": self.about,
             "key": self.key,
             "unit": self.unit,
+            "baseline": self.baseline,
+            "floor": self.floor,
             "legend": self.legend,
             **self.where,
             "neighbours": self.neighbours,
@@ -119,8 +122,8 @@ class Report:
             first += " *"
         if self.detail is not None:
             first += f" {self.detail(cell)}"
-        ratio = paired_ratio(self.baseline(row), figures)
-        if ratio is None or column == BASELINE:
+        ratio = paired_ratio(self.base(row), figures)
+        if ratio is None or column == self.baseline:
             return first, f"{own.low:,.{digits}f} to {own.high:,.{digits}f}"
         return first, f"{_times(ratio.median)}x ({_times(ratio.low)} to {_times(ratio.high)})"
 
@@ -181,7 +184,7 @@ def publish(report: Report, options: argparse.Namespace) -> int:
     out = sys.stderr if options.json == "-" else sys.stdout
     out.write(machine.short_description(dict(report.where)) + "\n")
     print_table(*report.table(), out)
-    ratio = f"times less than {BASELINE}, paired by round: median (lowest to highest)"
+    ratio = f"times less than {report.baseline}, paired by round: median (lowest to highest)"
     out.write(f"First line: {report.legend}, median of the rounds. Second line: {ratio}.\n")
     if any(report.overloaded(cell) for row in report.cells.values() for cell in row.values()):
         out.write(f"* The load generator used more than {LOADED:.0%} of its core.\n")

@@ -64,7 +64,8 @@ BENCHMARK = Benchmark(
     name="tls",
     title="TLS echo servers",
     about=(
-        "As the echo servers, over TLS 1.3. The load is Python's own ssl, and often the slower of the two."
+        "As the echo servers, over TLS 1.3. The load is Python's own ssl, and may be slower than "
+        "the server."
     ),
     rows=table(
         [row("protocol", size, n) for size in SIZES for n in (10, 100)]
