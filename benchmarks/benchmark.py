@@ -153,12 +153,13 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
         return benchmark.open_session(stack, setting, rows[row], column)
 
     neighbours = machine.Neighbours()
+    progress = harness.Progress(rounds * len(rows), rounds)
     cells = harness.alternate(
         names,
         columns,
         rounds,
         harness.in_slices(open_session, lambda row: benchmark.slices(rows[row], slices)),
-        harness.Progress(rounds * len(rows), rounds),
+        progress,
     )
     return Report(
         benchmark=benchmark.name,
@@ -183,6 +184,7 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
         neighbours=neighbours.record(),
         legend=benchmark.legend,
         detail=benchmark.detail,
+        interrupted=progress.interrupted,
     )
 
 

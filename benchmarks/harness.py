@@ -99,6 +99,7 @@ def alternate(
                         cell.error, outcome = str(outcome), None
                     cell.rounds.append(outcome)
     except KeyboardInterrupt:
+        progress.interrupted = True
         progress.note("interrupted: what follows is what was measured until then")
     finally:
         progress.close()
@@ -112,6 +113,7 @@ class Progress:
         self._steps, self._rounds, self._stream = steps, rounds, stream
         self._done, self._turn = 0, -1
         self._live = stream.isatty()
+        self.interrupted = False
 
     def step(self, turn: int, row: str) -> None:
         if self._live:

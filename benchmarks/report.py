@@ -47,6 +47,7 @@ class Report:
     neighbours: Mapping[str, Any]
     legend: str
     """What a figure is."""
+    interrupted: bool = False
     detail: Callable[[Cell], str] | None = None
 
     def base(self, row: str) -> Sequence[float | None]:
@@ -179,9 +180,9 @@ def _print_plain(
         write([second for _, second in row])
 
 
-def publish(report: Report, options: argparse.Namespace) -> int:
-    """Table, remarks and record; the exit status, 1 if a measurement failed."""
-    out = sys.stderr if options.json == "-" else sys.stdout
+def publish(report: Report, options: argparse.Namespace, out: TextIO | None = None) -> int:
+    """Table, remarks and record; the exit status, 1 if a measurement of ours failed."""
+    out = out or (sys.stderr if options.json == "-" else sys.stdout)
     out.write(machine.short_description(dict(report.where)) + "\n")
     print_table(*report.table(), out)
     ratio = f"times less than {report.baseline}, paired by round: median (lowest to highest)"
