@@ -57,7 +57,7 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all lint fmt bench bench-quick build docs clean FORCE
+	test-all lint fmt bench bench-quick bench-docs build docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -133,11 +133,15 @@ fmt: $(STAMPS)/dev ## format Rust and Python, and apply ruff's safe fixes
 	@$(PY) -m ruff check --quiet --fix-only
 	@$(PY) -m ruff format --quiet
 
-bench: $(STAMPS)/extension $(STAMPS)/bench ## the scheduling benchmark beside asyncio and uvloop (BENCH_ARGS="...")
-	@$(PY) benchmarks/scheduling.py $(BENCH_ARGS)
+bench: $(STAMPS)/extension $(STAMPS)/bench ## every benchmark beside the other loops, most of an hour (BENCH_ARGS="-g echo")
+	@$(PY) benchmarks/suite.py $(BENCH_ARGS)
 
-bench-quick: ## the same with few rounds: a first impression, not a record
+bench-quick: ## few rows of each, short: a first impression in some minutes, not a record
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-docs: $(STAMPS)/bench ## write docs/benchmarks.md and its charts from benchmarks/records (BENCH_ARGS=--readme)
+	@$(PY) benchmarks/results.py $(BENCH_ARGS)
+	@$(PY) scripts/check_docs.py
 
 docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
 	@mkdir -p $(RECORDS)

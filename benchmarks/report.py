@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import machine
-from spread import paired_ratio, spread
+from spread import paired_ratio, spread, times
 
 if TYPE_CHECKING:
     import argparse
@@ -126,7 +126,7 @@ class Report:
         ratio = paired_ratio(self.base(row), figures)
         if ratio is None or column == self.baseline:
             return first, f"{own.low:,.{digits}f} to {own.high:,.{digits}f}"
-        return first, f"{_times(ratio.median)}x ({_times(ratio.low)} to {_times(ratio.high)})"
+        return first, f"{times(ratio.median)}x ({times(ratio.low)} to {times(ratio.high)})"
 
     def table(self) -> tuple[list[str], list[list[tuple[str, str]]]]:
         columns: list[str] = []
@@ -137,11 +137,6 @@ class Report:
             for row in self.cells
         ]
         return ["", *columns], body
-
-
-def _times(ratio: float) -> str:
-    digits = 0 if ratio >= 19.95 else 1 if ratio >= 9.995 else 2
-    return f"{ratio:.{digits}f}"
 
 
 def print_table(head: list[str], body: list[list[tuple[str, str]]], stream: TextIO) -> None:

@@ -40,3 +40,9 @@ def paired_ratio(
             if base is not None and figure
         ]
     )
+
+
+def times(ratio: float) -> str:
+    """A ratio in as many digits as one reads."""
+    digits = 0 if ratio >= 19.95 else 1 if ratio >= 9.995 else 2
+    return f"{ratio:.{digits}f}"
