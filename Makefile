@@ -79,7 +79,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 		cargo test $(LOCKED) -p aioxide-core -p aioxide-driver; \
 	fi
 
-test-python: $(STAMPS)/extension $(STAMPS)/demo ## only the Python tests: behaviour, source and types
+test-python: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/bench ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
 	@$(PY) -m pytest -m 'not conformance' $(PYTEST_ARGS)
 	@$(PY) -m pytest --quiet benchmarks

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import harness
     from benchmark import Setting
-    from workloads import Workload
+    from workload import Workload
 
 
 def open_session(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from http_server import body
-from workloads import Workload, expect
+from workload import Workload, expect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

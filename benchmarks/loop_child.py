@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from implementations import IMPLEMENTATIONS, Environment, environment, new_loop, pin
 
 if TYPE_CHECKING:
-    from workloads import Workload
+    from workload import Workload
 
 MAXIMUM = 50_000_000
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import harness
     from benchmark import OpenSession, Setting
-    from workloads import Workload
+    from workload import Workload
 
 
 class Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from workloads import Workload, expect
+from workload import Workload, expect
 
 if TYPE_CHECKING:
     from implementations import Environment

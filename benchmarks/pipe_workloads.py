@@ -13,7 +13,7 @@ import socket
 import tempfile
 from typing import TYPE_CHECKING, Any, cast
 
-from workloads import Workload, expect
+from workload import Workload, expect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from workloads import Workload, expect
+from workload import Workload, expect
 
 if TYPE_CHECKING:
     from implementations import Environment

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import contextlib
 
     import harness
-    from workloads import Workload
+    from workload import Workload
 
 _open_pinned = looped.sessions("process_workloads")
 

@@ -50,7 +50,16 @@ def loaded(
 ) -> Iterator[tuple[Serving, Child]]:
     serving = Serving(answer)
     command = [loadgen, "udp-load", "--port", str(serving.port), "--size", str(SIZE)]
-    command += ["--window", str(window), "--seconds", "0.1", "--warmup", "0.05"]
+    command += [
+        "--window",
+        str(window),
+        "--seconds",
+        "0.1",
+        "--warmup",
+        "0.05",
+        "--patience",
+        "0.5",
+    ]
     try:
         with running(command) as load:
             yield serving, load

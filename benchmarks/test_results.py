@@ -159,7 +159,7 @@ def test_other_records_make_everything_stale(written: Path) -> None:
 
 
 def test_marks_that_are_gone_are_an_error() -> None:
-    with pytest.raises(SystemExit, match="README.md has no"):
+    with pytest.raises(SystemExit, match=r"README\.md has no"):
         results.with_table("no marks", "table")
 
 

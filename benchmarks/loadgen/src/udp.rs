@@ -5,7 +5,7 @@ use std::io::{self, BufRead, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::drive::{self, Load, PATIENCE, Timing};
+use crate::drive::{self, Load, Timing};
 use crate::histogram::Histogram;
 use crate::poll::{Interest, Poll};
 use crate::usage;
@@ -29,6 +29,9 @@ pub struct Plan {
     /// Bytes in a datagram.
     #[arg(long, default_value_t = 64)]
     size: usize,
+    /// How many seconds an answer may take.
+    #[arg(long, default_value_t = 10.0)]
+    patience: f64,
     #[command(flatten)]
     timing: Timing,
 }
@@ -110,7 +113,7 @@ pub fn load(plan: &Plan) -> io::Result<()> {
     }
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect((Ipv4Addr::LOCALHOST, plan.port))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(Duration::from_secs_f64(plan.patience)))?;
     let mut load = Datagrams {
         window: plan.window,
         socket,
