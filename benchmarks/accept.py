@@ -11,14 +11,14 @@ from __future__ import annotations
 import sys
 
 import served
-from benchmark import Benchmark, main, table
-from served import FLOOR, Row
+from benchmark import main
+from served import MODES, Row
 
 
 def row(mode: str, connections: int, *, short: bool = False) -> Row:
     return Row(
         name=f"{mode}-{connections}",
-        title=f"connect, 1 byte, reset; {mode}, {connections} at a time",
+        title=f"connect, 1 byte, reset: {MODES[mode]}, {connections} at a time",
         server=("echo_server", mode),
         load=("churn", "--connections", str(connections)),
         floor=("serve",) if mode == "protocol" else None,
@@ -26,28 +26,18 @@ def row(mode: str, connections: int, *, short: bool = False) -> Row:
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = served.benchmark(
     name="accept",
     title="Connections that come and go",
     about="A connection is made, echoes one byte and is reset by the client.",
-    rows=table(
-        [
-            row("protocol", 1),
-            row("protocol", 16, short=True),
-            row("protocol", 256),
-            row("streams", 16, short=True),
-            row("streams", 256),
-        ]
-    ),
-    open_session=served.open_session,
-    key="cpu_us_per_operation",
-    unit="µs",
+    rows=[
+        row("protocol", 1),
+        row("protocol", 16, short=True),
+        row("protocol", 256),
+        row("streams", 16, short=True),
+        row("streams", 256),
+    ],
     legend="server CPU time per connection (user + kernel)",
-    floor=FLOOR,
-    has=served.has,
-    detail=served.user_and_kernel,
-    prepare=served.prepare,
-    loaded=True,
 )
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ import harness
 import machine
 import options as choices
 from implementations import IMPLEMENTATIONS
+from options import Lacking
 from report import Report, publish
 
 if TYPE_CHECKING:
     import argparse
     import contextlib
+
+    from spread import Detail
 
 SLICES, QUICK_SLICES = 10, 5
 ROUNDS, QUICK_ROUNDS = 5, 3
@@ -98,9 +102,12 @@ class Benchmark:
     has: Callable[[Any, str], bool] = lambda _row, _column: True
     """Whether a row has this column."""
     slices: Callable[[Any, int], int] = lambda _row, usual: usual
-    detail: Callable[[harness.Cell], str] | None = None
+    detail: Detail | None = None
+    """What stands beside the figure."""
     prepare: Callable[[], None] = lambda: None
     """Done once before anything is measured."""
+    needs: Sequence[str] = ()
+    """Packages that its children import."""
     loaded: bool = False
     """There is a load beside the measured process."""
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
@@ -135,6 +142,9 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     slices = QUICK_SLICES if options.quick else SLICES
     seconds = options.seconds or (benchmark.quick_seconds if options.quick else benchmark.seconds)
+    absent = [name for name in benchmark.needs if importlib.util.find_spec(name) is None]
+    if absent:
+        raise Lacking(f"{benchmark.name} needs {', '.join(absent)}: install the extra 'bench'")
     names = chosen_rows(benchmark, options)
     rows = {name: benchmark.rows[name] for name in names}
     here, missing = chosen_columns(benchmark, options)
@@ -144,7 +154,7 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
     }
     if not any(columns.values()):
         reasons = "".join(f"; {name}: {reason}" for name, reason in missing.items())
-        raise SystemExit(f"none of these implementations runs here{reasons}")
+        raise Lacking(f"none of these implementations runs here{reasons}")
     cpu, load_cpu = choices.cores(options.cpu, benchmark.loaded)
     benchmark.prepare()
     setting = Setting(seconds, slices, cpu, load_cpu, options)
@@ -203,4 +213,5 @@ def main(benchmark: Benchmark, arguments: Sequence[str] | None = None) -> int:
     if options.list:
         list_rows(benchmark)
         return 0
-    return publish(measure(benchmark, options), options)
+    with choices.explained():
+        return publish(measure(benchmark, options), options)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import sys
 
 import served
-from benchmark import Benchmark, main, table
-from served import FLOOR, Row
+from benchmark import main
+from served import Row
 
 MODES = {
     "receive": "receive, Protocol",
@@ -28,7 +28,7 @@ def row(mode: str) -> Row:
     direction = mode.partition("-")[0]
     return Row(
         name=mode,
-        title=f"{MODES[mode]}, per MiB",
+        title=f"bulk {MODES[mode]}, per MiB",
         server=("bulk_server", mode),
         load=("bulk", "--direction", direction),
         floor=("bulk-serve", "--direction", direction) if mode == direction else None,
@@ -36,20 +36,12 @@ def row(mode: str) -> Row:
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = served.benchmark(
     name="bulk",
     title="One busy connection",
     about="Bursts of 32 MiB through one TCP connection on loopback, written in pieces of 1 MiB.",
-    rows=table([row(mode) for mode in MODES]),
-    open_session=served.open_session,
-    key="cpu_us_per_operation",
-    unit="µs",
+    rows=[row(mode) for mode in MODES],
     legend="server CPU time per MiB (user + kernel)",
-    floor=FLOOR,
-    has=served.has,
-    detail=served.user_and_kernel,
-    prepare=served.prepare,
-    loaded=True,
 )
 
 if __name__ == "__main__":

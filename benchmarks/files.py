@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from benchmark import Benchmark, main, table
 from child import python_command, running
 from files_child import ROWS, prepare
-from spread import spread
+from spread import Detail
 
 if TYPE_CHECKING:
     import argparse
@@ -110,12 +110,6 @@ def has(row: Row, name: str) -> bool:
     return not (name.startswith("executor") and row.name in ("lines", "seek+read4k-hot-1"))
 
 
-def wall(cell: harness.Cell) -> str:
-    """The time it took, beside what the processor worked."""
-    took = spread(cell.figures("wall_us_per_operation"))
-    return f"({took.median:,.3g})" if took else ""
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", help="a folder on the disk to measure files on")
 
@@ -131,6 +125,7 @@ BENCHMARK = Benchmark(
     open_session=open_session,
     key="cpu_us_per_operation",
     unit="µs",
+    needs=("aiofiles",),
     legend="CPU time per operation, threads and kernel workers included (wall time)",
     quick_seconds=0.1,
     columns=("aioxide",),
@@ -138,7 +133,7 @@ BENCHMARK = Benchmark(
     baseline="aiofiles-uvloop",
     has=has,
     slices=lambda _row, _usual: 1,
-    detail=wall,
+    detail=Detail("{}", ("wall_us_per_operation",)),
     arguments=arguments,
 )
 

@@ -17,6 +17,7 @@ import served
 from benchmark import COLUMNS, Benchmark, main
 from child import PATIENCE, running
 from http_client_workloads import WORKLOADS
+from spread import USER_AND_KERNEL
 
 if TYPE_CHECKING:
     import contextlib
@@ -48,9 +49,10 @@ BENCHMARK = Benchmark(
     open_session=open_session,
     key="cpu_us_per_operation",
     unit="µs",
+    needs=("aiohttp",),
     legend="client CPU time per request (user + kernel)",
     columns=(*COLUMNS, "aioxide-loop"),
-    detail=served.user_and_kernel,
+    detail=USER_AND_KERNEL,
     prepare=served.prepare,
     loaded=True,
 )

@@ -17,10 +17,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import served
-from benchmark import Benchmark, Setting, main, table
+from benchmark import Setting, main
 from child import PATIENCE
-from served import FLOOR, SIZES, Row, Session, size_text
-from spread import spread
+from options import positive
+from served import MODES, SIZES, Row, Session, size_text
+from spread import Detail
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +58,7 @@ def open_session(
 def row(mode: str, size: int) -> Row:
     return Row(
         name=f"{mode}-{SIZES[size]}",
-        title=f"{mode}, {CONNECTIONS} connections, {size_text(size)}",
+        title=f"latency, {MODES[mode]}, {CONNECTIONS} x {size_text(size)}",
         server=("echo_server", mode),
         load=("--size", str(size), "--connections", str(CONNECTIONS)),
         floor=("serve",) if mode == "protocol" else None,
@@ -65,42 +66,28 @@ def row(mode: str, size: int) -> Row:
     )
 
 
-def quantiles(cell: harness.Cell) -> str:
-    """Median, the last of 1,000, the rate, and how late the load itself was."""
-    p50, p999 = spread(cell.figures("p50_us")), spread(cell.figures("p999_us"))
-    rate = spread(cell.figures("rate"))
-    if not p50 or not p999 or not rate:
-        return ""
-    return f"({p50.median:,.0f}, {p999.median:,.0f}; {rate.median:,.0f}/s)"
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate",
-        type=float,
+        type=positive,
         help="messages per second for the latency rows (half of asyncio's capacity)",
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = served.benchmark(
     name="latency",
     title="Latency of a half-busy server",
     about=(
         "Messages leave at a fixed rate, half of what asyncio's loop takes at most, and their time "
         "begins when they were due: nothing is left out because the server was slow."
     ),
-    rows=table([row(mode, size) for mode in ("protocol", "streams") for size in (64, 10240)]),
+    rows=[row(mode, size) for mode in ("protocol", "streams") for size in (64, 10240)],
     open_session=open_session,
     key="p99_us",
-    unit="µs",
     legend="99 % of the answers came within (half of them, 99.9 %; messages per second)",
     seconds=2.0,
     quick_seconds=0.5,
-    floor=FLOOR,
-    has=served.has,
-    detail=quantiles,
-    prepare=served.prepare,
-    loaded=True,
+    detail=Detail("{}, {}; {}/s", ("p50_us", "p999_us", "rate")),
     arguments=arguments,
 )
 

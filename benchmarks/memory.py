@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import served
-from benchmark import Benchmark, main, table
+from benchmark import main
 from child import PATIENCE, Child, Failed
-from served import FLOOR, Row
+from served import MODES, Row
 
 if TYPE_CHECKING:
     import contextlib
@@ -75,7 +75,7 @@ def open_session(
 def row(mode: str) -> Row:
     return Row(
         name=f"idle-{mode}",
-        title=f"{CONNECTIONS:,} idle connections, {mode}",
+        title=f"memory of an idle connection, {MODES[mode]}",
         server=("echo_server", mode),
         load=("hold", "--connections", str(CONNECTIONS)),
         floor=("serve",) if mode == "protocol" else None,
@@ -83,20 +83,16 @@ def row(mode: str) -> Row:
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = served.benchmark(
     name="memory",
     title="Memory of idle connections",
     about="Connections that have spoken once and keep silent; the kernel's own share is left out.",
-    rows=table([row("protocol"), row("streams")]),
+    rows=[row("protocol"), row("streams")],
     open_session=open_session,
     key="kib_per_connection",
     unit="KiB",
     legend="resident memory of the server per idle connection",
-    floor=FLOOR,
-    has=served.has,
     slices=lambda _row, _usual: 1,
-    prepare=served.prepare,
-    loaded=True,
 )
 
 if __name__ == "__main__":

@@ -3,13 +3,63 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from child import Failed, run_python
 from implementations import IMPLEMENTATIONS
+
+
+class Wrong(Exception):
+    """Something that was asked for does not exist; its text says what does."""
+
+
+class Lacking(Exception):
+    """Something that has to be installed first; its text says how."""
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """One line and exit status 2 for wrong input, 1 for what is not installed."""
+    try:
+        yield
+    except Wrong as error:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
+        sys.exit(2)
+    except Lacking as error:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
+        sys.exit(1)
+
+
+def positive(text: str) -> float:
+    """A number above 0, for argparse."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def count(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def target(text: str) -> str:
+    """A file that can be written, looked at before anything is measured; or - for stdout."""
+    if text != "-":
+        try:
+            with open(text, "a"):
+                pass
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
+    return text
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -20,14 +70,16 @@ def parser(description: str) -> argparse.ArgumentParser:
     found.add_argument(
         "-i", "--impl", action="append", metavar="NAME", help="only these implementations"
     )
-    found.add_argument("--rounds", type=int, help="rounds of alternation")
-    found.add_argument("--seconds", type=float, help="length of one measurement")
+    found.add_argument("--rounds", type=count, help="rounds of alternation")
+    found.add_argument("--seconds", type=positive, help="length of one measurement")
     found.add_argument("--quick", action="store_true", help="few rows, short measurements")
     found.add_argument(
         "--cpu", type=int, help="core to pin the measured process to (default: the last allowed)"
     )
     found.add_argument("--list", action="store_true", help="name the rows and stop")
-    found.add_argument("--json", metavar="PATH", help="write the record there, - for stdout")
+    found.add_argument(
+        "--json", type=target, metavar="PATH", help="write the record there, - for stdout"
+    )
     found.add_argument(
         "--record", action="store_true", help="write the record into benchmarks/records"
     )
@@ -38,7 +90,7 @@ def select(patterns: Sequence[str] | None, names: Sequence[str], what: str) -> l
     """The names that match one of the patterns, in their own order; all without patterns."""
     for pattern in patterns or ():
         if not fnmatch.filter(names, pattern):
-            raise SystemExit(f"no {what} is called {pattern!r}; there are: {', '.join(names)}")
+            raise Wrong(f"no {what} is called {pattern!r}; there are: {', '.join(names)}")
     return [
         name for name in names if not patterns or any(fnmatch.fnmatch(name, p) for p in patterns)
     ]
@@ -65,7 +117,7 @@ def measured_cpu(asked: int | None) -> int | None:
     """The core for the measured process; None where pinning is not allowed."""
     allowed = os.sched_getaffinity(0)
     if asked is not None and asked not in allowed:
-        raise SystemExit(f"core {asked} is not one of the allowed ones: {sorted(allowed)}")
+        raise Wrong(f"core {asked} is not one of the allowed ones: {sorted(allowed)}")
     cpu = max(allowed) if asked is None else asked
     try:
         os.sched_setaffinity(0, {cpu})

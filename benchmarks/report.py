@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import machine
-from spread import paired_ratio, spread, times
+from spread import Detail, figure, paired_ratio, spread, times
 
 if TYPE_CHECKING:
     import argparse
@@ -48,7 +49,7 @@ class Report:
     legend: str
     """What a figure is."""
     interrupted: bool = False
-    detail: Callable[[Cell], str] | None = None
+    detail: Detail | None = None
 
     def base(self, row: str) -> Sequence[float | None]:
         cell = self.cells[row].get(self.baseline)
@@ -98,6 +99,7 @@ class Report:
             "unit": self.unit,
             "baseline": self.baseline,
             "floor": self.floor,
+            "detail": dataclasses.asdict(self.detail) if self.detail else None,
             "legend": self.legend,
             **self.where,
             "neighbours": self.neighbours,
@@ -117,15 +119,14 @@ class Report:
         own = spread(figures)
         if own is None:
             return "", ""
-        digits = 0 if own.median >= 100 else 1 if own.median >= 10 else 2
-        first = f"{own.median:,.{digits}f} {self.unit}"
+        first = f"{figure(own.median)} {self.unit}"
         if self.overloaded(cell):
             first += " *"
         if self.detail is not None:
-            first += f" {self.detail(cell)}"
+            first += f" {self.detail.of(cell.rounds)}"
         ratio = paired_ratio(self.base(row), figures)
         if ratio is None or column == self.baseline:
-            return first, f"{own.low:,.{digits}f} to {own.high:,.{digits}f}"
+            return first, f"{figure(own.low)} to {figure(own.high)}"
         return first, f"{times(ratio.median)}x ({times(ratio.low)} to {times(ratio.high)})"
 
     def table(self) -> tuple[list[str], list[list[tuple[str, str]]]]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import charts
 from report import ABSENT, LOADED
-from spread import Spread, spread, times
+from spread import Detail, Spread, figure, spread, times
 from suite import BENCHMARKS
 from verdict import OURS, figures, losses, ratios
 
@@ -82,12 +82,6 @@ def newest(folder: Path = RECORDS) -> list[Record]:
 # Text
 
 
-def figure(value: float) -> str:
-    """Three digits, or all of a whole number."""
-    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:,.{digits}f}"
-
-
 def with_spread(ratio: Spread) -> str:
     return f"{times(ratio.median)}x ({times(ratio.low)} to {times(ratio.high)})"
 
@@ -102,7 +96,7 @@ def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
-def cell_text(record: Record, cell: Mapping[str, Any] | None) -> str:
+def cell_text(record: Record, cell: Mapping[str, Any] | None, detailed: bool = True) -> str:
     """What one implementation needed in one row."""
     if cell is None:
         return ""
@@ -113,7 +107,10 @@ def cell_text(record: Record, cell: Mapping[str, Any] | None) -> str:
         return ""
     share = spread([each.get("load_share") for each in cell["rounds"] if each])
     mark = "*" if share is not None and share.median > LOADED else ""
-    return figure(own.median) + mark
+    text = figure(own.median) + mark
+    if detailed and record["detail"]:
+        text += " " + Detail(**record["detail"]).of(cell["rounds"])
+    return text.rstrip()
 
 
 def columns_of(record: Record) -> list[str]:
@@ -241,7 +238,9 @@ def readme_rows(record: Record) -> list[list[str]]:
         ratio = ratios(record, row).get(record["baseline"])
         if row["name"] not in wanted or ratio is None:
             continue
-        cells = [cell_text(record, row["implementations"].get(name)) for name in README_COLUMNS]
+        cells = [
+            cell_text(record, row["implementations"].get(name), False) for name in README_COLUMNS
+        ]
         title = f"{LOST} {row['title']}" if row["name"] in lost else row["title"]
         shown = [f"{text} {record['unit']}" if text[:1].isdigit() else text for text in cells]
         found.append([title, *shown, with_spread(ratio)])
@@ -335,7 +334,7 @@ def main() -> int:
     options = parser.parse_args()
     records = newest()
     if not records:
-        raise SystemExit("benchmarks/records is empty: `make bench BENCH_ARGS=--record` fills it")
+        sys.exit("benchmarks/records is empty: `make bench BENCH_ARGS=--record` fills it")
     if options.check:
         found = stale(ROOT, records)
         for each in found:

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark import Benchmark, table
 from child import PATIENCE, Child, Failed, python_command, running
-from spread import spread
+from options import Lacking
+from spread import USER_AND_KERNEL
 
 if TYPE_CHECKING:
     import contextlib
+    from collections.abc import Sequence
 
     import harness
     from benchmark import Setting
@@ -31,6 +34,10 @@ FLOOR = "rust-epoll"
 WARMUP = 0.2
 
 SIZES = {64: "64B", 1024: "1KiB", 10240: "10KiB", 102400: "100KiB"}
+
+
+MODES = {"protocol": "Protocol", "streams": "streams"}
+"""The two ways to write a server, as titles have them."""
 
 
 def size_text(size: int) -> str:
@@ -64,13 +71,13 @@ def has(row: Row, column: str) -> bool:
 def loadgen() -> str:
     """Build the load generator and return its path."""
     if shutil.which("cargo") is None:
-        raise SystemExit("the load generator is written in Rust: cargo is needed to build it")
+        raise Lacking("the load generator is written in Rust: install cargo to build it")
     target = HERE.parent / "target" / "loadgen"
     manifest = HERE / "loadgen" / "Cargo.toml"
     command = ["cargo", "build", "--release", "--quiet", "--locked"]
     command += ["--manifest-path", str(manifest), "--target-dir", str(target)]
     if subprocess.run(command, check=False).returncode:
-        raise SystemExit("the load generator does not build")
+        raise Lacking("the load generator does not build")
     return str(target / "release" / "loadgen")
 
 
@@ -164,6 +171,7 @@ class Session:
             "user_us_per_operation": user,
             "system_us_per_operation": system,
             "operations": operations,
+            "operations_per_cpu_second": 1e6 * operations / sum(used.values()),
             "operations_per_second": operations / seconds,
             "seconds": seconds,
             "server_share": sum(used.values()) / 1e6 / seconds,
@@ -178,7 +186,16 @@ class Session:
         return usage
 
 
-def user_and_kernel(cell: harness.Cell) -> str:
-    user = spread(cell.figures("user_us_per_operation"))
-    system = spread(cell.figures("system_us_per_operation"))
-    return f"({user.median:.1f} + {system.median:.1f})" if user and system else ""
+def benchmark(rows: Sequence[Row], **fields: Any) -> Benchmark:
+    """A benchmark whose figure is CPU time of a server for each operation of its load."""
+    usual: dict[str, Any] = {
+        "open_session": open_session,
+        "key": "cpu_us_per_operation",
+        "unit": "µs",
+        "floor": FLOOR if any(row.floor for row in rows) else None,
+        "has": has,
+        "detail": USER_AND_KERNEL,
+        "prepare": prepare,
+        "loaded": True,
+    }
+    return Benchmark(rows=table(rows), **(usual | fields))

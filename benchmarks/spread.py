@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,26 @@ def times(ratio: float) -> str:
     """A ratio in as many digits as one reads."""
     digits = 0 if ratio >= 19.95 else 1 if ratio >= 9.995 else 2
     return f"{ratio:.{digits}f}"
+
+
+def figure(value: float) -> str:
+    """Three digits, or all of a whole number."""
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What stands in brackets behind a figure: medians of other values of the same rounds."""
+
+    template: str
+    keys: tuple[str, ...]
+
+    def of(self, rounds: Sequence[Mapping[str, Any] | None]) -> str:
+        sound = [each for each in rounds if each is not None]
+        medians = [spread([each.get(key) for each in sound]) for key in self.keys]
+        known = [figure(each.median) for each in medians if each is not None]
+        return f"({self.template.format(*known)})" if len(known) == len(self.keys) else ""
+
+
+USER_AND_KERNEL = Detail("{} + {}", ("user_us_per_operation", "system_us_per_operation"))

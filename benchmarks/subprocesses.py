@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import looped
 from benchmark import Benchmark, Setting, main
 from process_workloads import WORKLOADS
-from spread import spread
+from spread import Detail
 
 if TYPE_CHECKING:
     import contextlib
@@ -34,12 +34,6 @@ def open_session(
     return _open_pinned(stack, dataclasses.replace(setting, cpu=None), row, column)
 
 
-def cpu_of(cell: harness.Cell) -> str:
-    """The CPU time of a table cell."""
-    used = spread(cell.figures("cpu_us_per_operation"))
-    return "" if used is None else f"(CPU {used.median:,.0f})"
-
-
 BENCHMARK = Benchmark(
     name="subprocesses",
     title="Processes",
@@ -51,7 +45,7 @@ BENCHMARK = Benchmark(
     legend="wall time per process (and CPU time of the measured process, children left out)",
     seconds=1.0,
     quick_seconds=0.3,
-    detail=cpu_of,
+    detail=Detail("CPU {}", ("cpu_us_per_operation",)),
 )
 
 if __name__ == "__main__":

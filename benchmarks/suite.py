@@ -34,6 +34,7 @@ import subprocesses
 import tls
 import udp
 from benchmark import Benchmark, list_rows, measure
+from options import Lacking, Wrong
 from report import publish
 from verdict import losses
 
@@ -88,7 +89,7 @@ def chosen(options: argparse.Namespace) -> list[tuple[Benchmark, list[str] | Non
             found.append((benchmark, mine or None))
     for pattern in options.workload or ():
         if pattern not in used:
-            raise SystemExit(f"no row is called {pattern!r}; --list names them")
+            raise Wrong(f"no row is called {pattern!r}; --list names them")
     return found
 
 
@@ -116,7 +117,12 @@ def run(options: argparse.Namespace) -> tuple[int, list[dict[str, Any]]]:
         out.flush()
         mine = {"workload": workload, "impl": impl, "rounds": rounds}
         own = type(options)(**{**vars(options), **mine, "json": None})
-        report = measure(benchmark, own)
+        try:
+            report = measure(benchmark, own)
+        except Lacking as error:
+            sys.stderr.write(f"{error}\n")
+            status = 1
+            continue
         status |= publish(report, own, out)
         records.append(report.record())
         out.write(f"{time.monotonic() - began:.0f} s\n")
@@ -127,6 +133,12 @@ def run(options: argparse.Namespace) -> tuple[int, list[dict[str, Any]]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    with choices.explained():
+        return carry_out(options)
+
+
+def carry_out(options: argparse.Namespace) -> int:
+    """List or measure what the options ask for."""
     if options.list:
         for benchmark, _ in chosen(options):
             sys.stdout.write(f"\n{benchmark.name}: {benchmark.title}\n")

@@ -130,7 +130,7 @@ def test_select_keeps_the_order_and_refuses_unknown_names() -> None:
     names = ["timer-a", "task", "timer-b"]
     assert choices.select(["timer-b", "t*-a"], names, "row") == ["timer-a", "timer-b"]
     assert choices.select(None, names, "row") == names
-    with pytest.raises(SystemExit, match="no row is called 'queue'"):
+    with pytest.raises(choices.Wrong, match="no row is called 'queue'"):
         choices.select(["queue"], names, "row")
 
 

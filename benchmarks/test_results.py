@@ -32,6 +32,7 @@ def record(benchmark: str = "echo", **changes: Any) -> dict[str, Any]:
         "legend": "CPU time per message",
         "baseline": "uvloop",
         "floor": "rust-epoll",
+        "detail": {"template": "{} busy", "keys": ["load_share"]},
         "date": "2026-11-20T10:00:00+00:00",
         "machine": {"cpu": "AMD EPYC", "cpus": 2, "kernel": "Linux 6.18.44-cloud"},
         "python": {"version": "3.13.0"},
@@ -102,7 +103,8 @@ def test_every_row_and_column_is_shown() -> None:
     page = results.page([record()])
     columns = "asyncio | uvloop | rloop | aioxide | rust-epoll | aioxide-loop | aioxide over uvloop"
     assert columns in page
-    assert "9.00 | 6.00 | not there | 4.00* | 3.00 |  | 1.50x (1.50 to 1.50) |" in page
+    cells = ["9.00 (0.50 busy)", "6.00 (0.50 busy)", "not there", "4.00* (0.95 busy)"]
+    assert " | ".join([*cells, "3.00 (0.50 busy)", "", "1.50x (1.50 to 1.50) |"]) in page
 
 
 def test_failures_are_told() -> None:

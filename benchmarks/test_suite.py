@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 import suite
+from options import Wrong
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +44,7 @@ def test_rows_belong_to_the_groups_that_have_them() -> None:
     ],
 )
 def test_names_that_nothing_has_are_refused(arguments: tuple[str, ...], reason: str) -> None:
-    with pytest.raises(SystemExit, match=reason):
+    with pytest.raises(Wrong, match=reason):
         chosen(*arguments)
 
 
@@ -82,3 +84,38 @@ def test_an_interrupted_suite_keeps_what_it_has(
     assert suite.main([*arguments, "--json", str(target)]) == 0
     records = json.loads(target.read_text())["benchmarks"]
     assert [record["benchmark"] for record in records] == ["scheduling"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-g", "tpc"], "no group is called 'tpc'"),
+        (["--rounds", "0"], "0 is not above 0"),
+        (["--seconds", "-1"], "-1 is not above 0"),
+        (["--rate", "nan"], "nan is not above 0"),
+        (["--cpu", "4096", "-g", "names"], "core 4096 is not one of the allowed ones"),
+        (["--json", "/nowhere/record.json"], "/nowhere/record.json: No such file or directory"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_status_2(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        suite.main(arguments)
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_what_is_not_installed_is_named_and_the_rest_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = dataclasses.replace(suite.BENCHMARKS["http-client"], needs=("no_such_package",))
+    monkeypatch.setitem(suite.BENCHMARKS, "http-client", lacking)
+    target = tmp_path / "record.json"
+    arguments = ["--quick", "--rounds", "1", "--seconds", "0.01", "-i", "asyncio"]
+    arguments += ["-g", "http-client", "-g", "names", "--json", str(target)]
+    assert suite.main(arguments) == 1
+    reason = "http-client needs no_such_package: install the extra 'bench'"
+    assert reason in capsys.readouterr().err
+    records = json.loads(target.read_text())["benchmarks"]
+    assert [record["benchmark"] for record in records] == ["names"]

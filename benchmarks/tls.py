@@ -15,9 +15,9 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import served
-from benchmark import Benchmark, main, table
+from benchmark import main
 from child import PATIENCE, python_command
-from served import SIZES, Row, Session, size_text
+from served import MODES, SIZES, Row, Session, size_text
 
 if TYPE_CHECKING:
     import contextlib
@@ -53,31 +53,25 @@ def open_session(
 def row(mode: str, size: int, connections: int) -> Row:
     return Row(
         name=f"{mode}-{SIZES[size]}-{connections}",
-        title=f"TLS, {mode}, {connections} x {size_text(size)}",
+        title=f"TLS, {MODES[mode]}, {connections} x {size_text(size)}",
         server=("echo_server", mode),
         load=("--size", str(size), "--connections", str(connections)),
         short=(mode, size, connections) == ("protocol", 64, 10),
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = served.benchmark(
     name="tls",
     title="TLS echo servers",
     about=(
         "As the echo servers, over TLS 1.3. The load is Python's own ssl, and may be slower than "
         "the server."
     ),
-    rows=table(
-        [row("protocol", size, n) for size in SIZES for n in (10, 100)]
-        + [row("streams", size, 10) for size in SIZES]
-    ),
+    rows=[row("protocol", size, n) for size in SIZES for n in (10, 100)]
+    + [row("streams", size, 10) for size in SIZES],
     open_session=open_session,
-    key="cpu_us_per_operation",
-    unit="µs",
+    needs=("trustme",),
     legend="server CPU time per message (user + kernel)",
-    detail=served.user_and_kernel,
-    prepare=served.prepare,
-    loaded=True,
 )
 
 if __name__ == "__main__":

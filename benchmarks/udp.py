@@ -12,14 +12,14 @@ from __future__ import annotations
 import sys
 
 import served
-from benchmark import Benchmark, main, table
-from served import FLOOR, SIZES, Row, size_text
+from benchmark import main
+from served import SIZES, Row, size_text
 
 
 def row(size: int, window: int) -> Row:
     return Row(
         name=f"{SIZES[size]}-{window}",
-        title=f"datagrams of {size_text(size)}, {window} in flight",
+        title=f"UDP, {size_text(size)}, {window} in flight",
         server=("udp_server",),
         load=("udp-load", "--size", str(size), "--window", str(window)),
         floor=("udp-serve",),
@@ -27,20 +27,12 @@ def row(size: int, window: int) -> Row:
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = served.benchmark(
     name="udp",
     title="Datagrams",
     about="An echo server for UDP on loopback.",
-    rows=table([row(size, window) for size in (64, 1024, 10240) for window in (1, 16)]),
-    open_session=served.open_session,
-    key="cpu_us_per_operation",
-    unit="µs",
+    rows=[row(size, window) for size in (64, 1024, 10240) for window in (1, 16)],
     legend="server CPU time per datagram (user + kernel)",
-    floor=FLOOR,
-    has=served.has,
-    detail=served.user_and_kernel,
-    prepare=served.prepare,
-    loaded=True,
 )
 
 if __name__ == "__main__":
