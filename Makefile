@@ -29,6 +29,8 @@ MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+# The load generator of the benchmarks is a workspace of its own.
+LOADGEN := --manifest-path benchmarks/loadgen/Cargo.toml --target-dir target/loadgen
 # The modules of CPython's suite about names that install() replaces.
 INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
@@ -78,6 +80,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 	else \
 		cargo test $(LOCKED) -p aioxide-core -p aioxide-driver; \
 	fi
+	@cargo test $(LOCKED) --quiet $(LOADGEN)
 
 test-python: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/bench ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
@@ -119,6 +122,8 @@ lint: $(STAMPS)/dev ## formatting, clippy, ruff, mypy --strict, the rules of tes
 	$(call say,cargo fmt and clippy)
 	@cargo fmt --all --check
 	@PYO3_PYTHON=$(abspath $(PY)) cargo clippy $(LOCKED) --quiet --workspace --all-targets -- -D warnings
+	@cargo fmt --check --manifest-path benchmarks/loadgen/Cargo.toml
+	@cargo clippy $(LOCKED) --quiet $(LOADGEN) --all-targets -- -D warnings
 	$(call say,ruff and mypy)
 	@$(PY) -m ruff check --quiet
 	@$(PY) -m ruff format --quiet --diff
@@ -130,6 +135,7 @@ lint: $(STAMPS)/dev ## formatting, clippy, ruff, mypy --strict, the rules of tes
 
 fmt: $(STAMPS)/dev ## format Rust and Python, and apply ruff's safe fixes
 	@cargo fmt --all
+	@cargo fmt --manifest-path benchmarks/loadgen/Cargo.toml
 	@$(PY) -m ruff check --quiet --fix-only
 	@$(PY) -m ruff format --quiet
 
