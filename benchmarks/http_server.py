@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from implementations import Environment
 
+PATIENCE = 3600
+"""Seconds for which a silent connection is kept: others may be measured meanwhile."""
 LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 KEPT: list[Any] = []
 
@@ -37,7 +39,7 @@ async def start_aiohttp(_env: Environment, _options: argparse.Namespace) -> dict
 
     app = web.Application()
     app.router.add_get("/{size:[0-9]+}", page)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=PATIENCE)
     await runner.setup()
     sock = listening_socket()
     await web.SockSite(runner, sock, backlog=2048).start()
@@ -66,7 +68,13 @@ async def start_uvicorn(env: Environment, _options: argparse.Namespace) -> dict[
             await send(part)
 
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="off", access_log=False, log_level="warning"
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=PATIENCE,
     )
     sock = listening_socket()
     KEPT.append(env.loop.create_task(uvicorn.Server(config).serve([sock])))

@@ -16,6 +16,7 @@ import datetime
 import hashlib
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ PAGE = Path("docs/benchmarks.md")
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 GENERATED = "<!-- written by benchmarks/results.py -->"
 LOST = "▼"
+WIDTH = 110
 
 ORDER = tuple(BENCHMARKS)
 
@@ -86,6 +88,11 @@ def with_spread(ratio: Spread) -> str:
     return f"{times(ratio.median)}x ({times(ratio.low)} to {times(ratio.high)})"
 
 
+def paragraph(text: str) -> list[str]:
+    """Lines of a text, and an empty one."""
+    return [*textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False), ""]
+
+
 def heading(record: Record) -> str:
     first, second = minor(record)
     return f"{record['title']}, Python {first}.{second}"
@@ -136,7 +143,7 @@ def section(record: Record) -> list[str]:
                 with_spread(ratio) if ratio else "",
             ]
         )
-    lines = [f"## {heading(record)}", "", record["about"], ""]
+    lines = [f"## {heading(record)}", "", *paragraph(record["about"])]
     lines += [f"Figures are {record['unit']}: {record['legend']}.", ""]
     lines += table([record["unit"], *columns, f"aioxide over {over}"], body)
     failures = [
@@ -166,7 +173,7 @@ def behind(records: Sequence[Record]) -> list[str]:
         ]
         for loss, record in found
     ]
-    return [*table(["row", "of", "beside", "aioxide needs", "so in"], body), ""]
+    return [*table(["row", "group", "peer", "aioxide needs", "seen in"], body), ""]
 
 
 def day(record: Record) -> str:
@@ -204,15 +211,17 @@ def page(records: Sequence[Record]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench-docs` from the records in "
-        "[benchmarks/records](../benchmarks/records); how a figure is made and read is in "
-        "[benchmarks/README.md](../benchmarks/README.md). All figures are costs: less is better. "
-        "A ratio is how many times less aioxide needed, formed within each round: the median, the "
-        "lowest and the highest.",
-        "",
-        f"Machine: {'; '.join(machines)}. `{LOST}` marks a row in which a peer needed less, `*` a "
-        f"figure for which the load generator used more than {LOADED:.0%} of its core.",
-        "",
+        *paragraph(
+            "Written by `make bench-docs` from the records in "
+            "[benchmarks/records](../benchmarks/records); how a figure is made and read is in "
+            "[benchmarks/README.md](../benchmarks/README.md). All figures are costs: less is "
+            "better. A ratio is how many times less aioxide needed, formed within each round: the "
+            "median, the lowest and the highest."
+        ),
+        *paragraph(
+            f"Machine: {'; '.join(machines)}. `{LOST}` marks a row in which a peer needed less, "
+            f"`*` a figure for which the load generator used more than {LOADED:.0%} of its core."
+        ),
         "## Where aioxide is behind",
         "",
         *behind(records),
@@ -263,21 +272,24 @@ def readme(records: Sequence[Record]) -> str:
     uvloop = latest["packages"].get("uvloop", "")
     lines = [
         GENERATED,
-        f"CPython {latest['python']['version']}, {day(latest)}, {machine_text(latest)}; others "
-        f"used {used.low:.0%} to {used.high:.0%} of the machine meanwhile. Figures are costs: CPU "
-        "time, unless the row says otherwise. Ratios are the median, the lowest and the highest of "
-        f"{' to '.join(map(str, rounds))} paired rounds.",
-        "",
+        *paragraph(
+            f"CPython {latest['python']['version']}, {day(latest)}, {machine_text(latest)}; others "
+            f"used {used.low:.0%} to {used.high:.0%} of the machine meanwhile. Figures are costs: "
+            "CPU time, unless the row says otherwise. Ratios are the median, the lowest and the "
+            f"highest of {' to '.join(map(str, rounds))} paired rounds."
+        ),
         *table(
             ["", "asyncio", f"uvloop {uvloop}".strip(), OURS, "over uvloop"],
             [row for record in chosen for row in readme_rows(record)],
         ),
         "",
-        "[docs/benchmarks.md](docs/benchmarks.md) has every row, beside every loop that runs here. "
-        f"In {rows} of its {of} rows a peer needs less than aioxide: they are marked `{LOST}`, and "
-        "listed at its top.",
+        *paragraph(
+            "[docs/benchmarks.md](docs/benchmarks.md) has every row, beside every loop that runs "
+            f"here. In {rows} of its {of} rows a peer needs less than aioxide: they are marked "
+            f"`{LOST}`, and listed at its top."
+        ),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def with_table(text: str, table_text: str) -> str:

@@ -145,12 +145,15 @@ def test_changed_bytes_are_found(loadgen: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", LOADS)
 def test_repeated_answer_is_found(loadgen: str, name: str) -> None:
+    def load_twice(load: Child) -> None:
+        load.line(10)
+        ask(load)  # where the time of the warm-up was over after the first message
+
     with (
         loaded(loadgen, first_again(), *LOADS[name]) as (_, load),
         pytest.raises(Failed, match="other bytes"),
     ):
-        load.line(10)
-        ask(load)  # where the time of the warm-up was over after the first message
+        load_twice(load)
 
 
 @pytest.mark.parametrize("name", [*LOADS, "bulk"])
