@@ -172,15 +172,9 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
         progress,
     )
     return Report(
-        benchmark=benchmark.name,
-        title=benchmark.title,
-        about=benchmark.about,
+        benchmark=benchmark,
         titles={name: row.title for name, row in rows.items()},
         cells=cells,
-        key=benchmark.key,
-        unit=benchmark.unit,
-        baseline=benchmark.baseline,
-        floor=benchmark.floor,
         missing=missing,
         settings={
             "rounds": rounds,
@@ -192,8 +186,6 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
         },
         where=machine.describe(),
         neighbours=neighbours.record(),
-        legend=benchmark.legend,
-        detail=benchmark.detail,
         interrupted=progress.interrupted,
     )
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import machine
-from spread import Detail, figure, paired_ratio, spread, times
+from spread import figure, paired_ratio, spread, times
 
 if TYPE_CHECKING:
     import argparse
 
+    from benchmark import Benchmark
     from harness import Cell, Cells
 
 HERE = Path(__file__).resolve().parent
@@ -33,27 +34,18 @@ OURS = ("asyncio", "aioxide")
 class Report:
     """Everything a finished run says, as table and as record."""
 
-    benchmark: str
-    title: str
-    about: str
+    benchmark: Benchmark
     titles: Mapping[str, str]
     cells: Cells
-    key: str
-    unit: str
-    baseline: str
-    floor: str | None
     missing: Mapping[str, str]
     settings: Mapping[str, Any]
     where: Mapping[str, Any]
     neighbours: Mapping[str, Any]
-    legend: str
-    """What a figure is."""
     interrupted: bool = False
-    detail: Detail | None = None
 
     def base(self, row: str) -> Sequence[float | None]:
-        cell = self.cells[row].get(self.baseline)
-        return cell.figures(self.key) if cell else []
+        cell = self.cells[row].get(self.benchmark.baseline)
+        return cell.figures(self.benchmark.key) if cell else []
 
     @staticmethod
     def overloaded(cell: Cell) -> bool:
@@ -82,25 +74,25 @@ class Report:
         for row, columns in self.cells.items():
             measured = {}
             for column, cell in columns.items():
-                figures = cell.figures(self.key)
+                figures = cell.figures(self.benchmark.key)
                 own, ratio = spread(figures), paired_ratio(self.base(row), figures)
                 measured[column] = {
-                    self.key: own.as_dict() if own else None,
-                    f"ratio_over_{self.baseline}": ratio.as_dict() if ratio else None,
+                    self.benchmark.key: own.as_dict() if own else None,
+                    f"ratio_over_{self.benchmark.baseline}": ratio.as_dict() if ratio else None,
                     "error": cell.error,
                     "rounds": cell.rounds,
                 }
             rows.append({"name": row, "title": self.titles[row], "implementations": measured})
         return {
-            "benchmark": self.benchmark,
-            "title": self.title,
-            "about": self.about,
-            "key": self.key,
-            "unit": self.unit,
-            "baseline": self.baseline,
-            "floor": self.floor,
-            "detail": dataclasses.asdict(self.detail) if self.detail else None,
-            "legend": self.legend,
+            "benchmark": self.benchmark.name,
+            "title": self.benchmark.title,
+            "about": self.benchmark.about,
+            "key": self.benchmark.key,
+            "unit": self.benchmark.unit,
+            "baseline": self.benchmark.baseline,
+            "floor": self.benchmark.floor,
+            "detail": dataclasses.asdict(self.benchmark.detail) if self.benchmark.detail else None,
+            "legend": self.benchmark.legend,
             **self.where,
             "neighbours": self.neighbours,
             "settings": self.settings,
@@ -115,17 +107,17 @@ class Report:
             return "", ""
         if cell.error is not None:
             return ("not there", "") if cell.error.startswith(ABSENT) else ("failed", "see below")
-        figures = cell.figures(self.key)
+        figures = cell.figures(self.benchmark.key)
         own = spread(figures)
         if own is None:
             return "", ""
-        first = f"{figure(own.median)} {self.unit}"
+        first = f"{figure(own.median)} {self.benchmark.unit}"
         if self.overloaded(cell):
             first += " *"
-        if self.detail is not None:
-            first += f" {self.detail.of(cell.rounds)}"
+        if self.benchmark.detail is not None:
+            first += f" {self.benchmark.detail.of(cell.rounds)}"
         ratio = paired_ratio(self.base(row), figures)
-        if ratio is None or column == self.baseline:
+        if ratio is None or column == self.benchmark.baseline:
             return first, f"{figure(own.low)} to {figure(own.high)}"
         return first, f"{times(ratio.median)}x ({times(ratio.low)} to {times(ratio.high)})"
 
@@ -181,8 +173,12 @@ def publish(report: Report, options: argparse.Namespace, out: TextIO | None = No
     out = out or (sys.stderr if options.json == "-" else sys.stdout)
     out.write(machine.short_description(dict(report.where)) + "\n")
     print_table(*report.table(), out)
-    ratio = f"times less than {report.baseline}, paired by round: median (lowest to highest)"
-    out.write(f"First line: {report.legend}, median of the rounds. Second line: {ratio}.\n")
+    ratio = (
+        f"times less than {report.benchmark.baseline}, paired by round: median (lowest to highest)"
+    )
+    out.write(
+        f"First line: {report.benchmark.legend}, median of the rounds. Second line: {ratio}.\n"
+    )
     if any(report.overloaded(cell) for row in report.cells.values() for cell in row.values()):
         out.write(f"* The load generator used more than {LOADED:.0%} of its core.\n")
     neighbours = report.neighbours
@@ -205,7 +201,7 @@ def publish(report: Report, options: argparse.Namespace, out: TextIO | None = No
     if options.record:
         version = report.where["python"]["version"]
         day = str(report.where["date"])[:10]
-        target = HERE / "records" / f"{report.benchmark}-{version}-{day}.json"
+        target = HERE / "records" / f"{report.benchmark.name}-{version}-{day}.json"
         target.parent.mkdir(exist_ok=True)
         target.write_text(text)
         out.write(f"record: {target}\n")

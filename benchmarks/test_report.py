@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import json
 import sys
@@ -13,6 +14,7 @@ import pytest
 import machine
 import options as choices
 import report
+import scheduling
 from child import Failed
 from harness import Cell, Cells
 from implementations import Implementation
@@ -22,24 +24,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def finished(cells: Cells, **changes: Any) -> report.Report:
-    keywords: dict[str, Any] = {
-        "benchmark": "scheduling",
-        "title": "Scheduling",
-        "about": "What is run.",
-        "titles": {row: row.title() for row in cells},
-        "cells": cells,
-        "key": "ns",
-        "unit": "ns",
-        "baseline": "uvloop",
-        "floor": None,
-        "missing": {"rsloop": "not installed"},
-        "settings": {"rounds": 2, "quick": False},
-        "where": machine.describe(),
-        "neighbours": machine.Neighbours().record(),
-        "legend": "CPU time per operation",
-    }
-    return report.Report(**(keywords | changes))
+def finished(cells: Cells) -> report.Report:
+    return report.Report(
+        benchmark=dataclasses.replace(scheduling.BENCHMARK, key="ns"),
+        titles={row: row.title() for row in cells},
+        cells=cells,
+        missing={"rsloop": "not installed"},
+        settings={"rounds": 2, "quick": False},
+        where=machine.describe(),
+        neighbours=machine.Neighbours().record(),
+    )
 
 
 def two_columns() -> Cells:

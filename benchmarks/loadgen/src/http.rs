@@ -5,7 +5,7 @@ use std::io;
 use crate::drive::{self, Timing};
 use crate::load::{ClosedLoop, Exchange};
 use crate::serve::{Out, Service};
-use crate::socket::Address;
+use crate::socket::Target;
 
 /// More headers than any server under test sends.
 const HEADERS: usize = 32;
@@ -13,9 +13,7 @@ const HEADERS: usize = 32;
 #[derive(Debug, clap::Args)]
 pub struct Plan {
     #[command(flatten)]
-    address: Address,
-    #[arg(long, default_value_t = 1)]
-    connections: u64,
+    target: Target,
     /// Bytes of the body that is asked for.
     #[arg(long, default_value_t = 64)]
     size: usize,
@@ -87,7 +85,7 @@ pub fn run(plan: &Plan) -> io::Result<()> {
         request: request.into_bytes(),
         body: body(size),
     };
-    let mut load = ClosedLoop::connect(&plan.address, plan.connections, get)?;
+    let mut load = ClosedLoop::connect(&plan.target, get)?;
     drive::drive(&mut load, &plan.timing)
 }
 

@@ -7,14 +7,12 @@ use crate::drive::{self, Load, PATIENCE, Timing};
 use crate::histogram::Histogram;
 use crate::message::{Form, Message};
 use crate::poll::{Interest, Poll};
-use crate::socket::{Address, Stream};
+use crate::socket::{Stream, Target};
 
 #[derive(Debug, clap::Args)]
 pub struct Plan {
     #[command(flatten)]
-    address: Address,
-    #[arg(long, default_value_t = 1)]
-    connections: u64,
+    target: Target,
     #[command(flatten)]
     form: Form,
     #[command(flatten)]
@@ -66,7 +64,7 @@ pub struct ClosedLoop<E> {
 }
 
 impl<E: Exchange> ClosedLoop<E> {
-    pub fn connect(address: &Address, connections: u64, exchange: E) -> io::Result<Self> {
+    pub fn connect(target: &Target, exchange: E) -> io::Result<Self> {
         let mut found = Self {
             exchange,
             poll: Poll::new()?,
@@ -75,8 +73,8 @@ impl<E: Exchange> ClosedLoop<E> {
             latencies: Histogram::new(),
             in_flight: 0,
         };
-        for key in 0..connections {
-            let stream = address.connect()?;
+        for key in 0..target.connections {
+            let stream = target.address.connect()?;
             stream.set_nonblocking()?;
             found.poll.add(&stream, key, Interest::Read)?;
             found.connections.push(Connection {
@@ -194,6 +192,6 @@ impl<E: Exchange> Load for ClosedLoop<E> {
 /// Messages to an echo server.
 pub fn run(plan: &Plan) -> io::Result<()> {
     let message = Message::new(&plan.form)?;
-    let mut load = ClosedLoop::connect(&plan.address, plan.connections, message)?;
+    let mut load = ClosedLoop::connect(&plan.target, message)?;
     drive::drive(&mut load, &plan.timing)
 }

@@ -11,7 +11,7 @@ use crate::drive::{self, Load, PATIENCE, Timing};
 use crate::histogram::Histogram;
 use crate::message::{Form, Message};
 use crate::poll::{Interest, Poll};
-use crate::socket::{Address, Stream};
+use crate::socket::{Stream, Target};
 
 /// How many that are due are sent before answers are looked for.
 const AT_ONCE: u32 = 32;
@@ -19,9 +19,7 @@ const AT_ONCE: u32 = 32;
 #[derive(Debug, clap::Args)]
 pub struct Plan {
     #[command(flatten)]
-    address: Address,
-    #[arg(long, default_value_t = 1)]
-    connections: u64,
+    target: Target,
     #[command(flatten)]
     form: Form,
     /// Messages per second, on all connections together.
@@ -174,7 +172,7 @@ impl Load for Paced {
 
 /// Messages at a fixed rate to an echo server.
 pub fn run(plan: &Plan) -> io::Result<()> {
-    if plan.connections == 0 || plan.rate <= 0.0 {
+    if plan.target.connections == 0 || plan.rate <= 0.0 {
         return Err(io::Error::other("a load has connections and a rate"));
     }
     // A timer of the kernel may else be 50 microseconds late.
@@ -189,8 +187,8 @@ pub fn run(plan: &Plan) -> io::Result<()> {
         lateness: Histogram::new(),
         in_flight: 0,
     };
-    for key in 0..plan.connections {
-        let stream = plan.address.connect()?;
+    for key in 0..plan.target.connections {
+        let stream = plan.target.address.connect()?;
         stream.set_nonblocking()?;
         load.poll.add(&stream, key, Interest::Read)?;
         load.connections.push(Connection {

@@ -46,6 +46,15 @@ impl Address {
     }
 }
 
+/// A server, and how many connections it gets.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Target {
+    #[command(flatten)]
+    pub address: Address,
+    #[arg(long, default_value_t = 1)]
+    pub connections: u64,
+}
+
 /// A connected socket.
 #[derive(Debug)]
 pub struct Stream(OwnedFd);
