@@ -184,7 +184,7 @@ def measure(benchmark: Benchmark, options: argparse.Namespace) -> Report:
             "load_cpu": load_cpu,
             "quick": bool(options.quick),
         },
-        where=machine.describe(),
+        where=machine.describe(benchmark.needs),
         neighbours=neighbours.record(),
         interrupted=progress.interrupted,
     )

@@ -16,6 +16,7 @@ import sys
 import looped
 from benchmark import Benchmark, main
 from pipe_workloads import WORKLOADS
+from spread import USER_AND_KERNEL
 
 BENCHMARK = Benchmark(
     name="pipes",
@@ -23,9 +24,10 @@ BENCHMARK = Benchmark(
     about="Both ends are in the loop under test: a figure is that of writing and of reading.",
     rows=WORKLOADS,
     open_session=looped.sessions("pipe_workloads"),
-    key="ns_per_operation",
-    unit="ns",
+    key="cpu_us_per_operation",
+    unit="µs",
     legend="CPU time per message, both ends (user + kernel)",
+    detail=USER_AND_KERNEL,
     seconds=0.5,
     quick_seconds=0.1,
 )
