@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from asyncio.base_events import _format_handle  # type: ignore[attr-defined]
@@ -104,3 +105,13 @@ def __getattr__(name: str) -> Any:
         return getattr(asyncio, name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message, name=name)
+
+
+def _send_before_fork() -> None:
+    """Let the child of a callback not send again what the callback wrote before the fork."""
+    loop = asyncio._get_running_loop()
+    if isinstance(loop, _aioxide.LoopCore):
+        loop._uncork()
+
+
+os.register_at_fork(before=_send_before_fork)

@@ -84,6 +84,12 @@ impl FlowControl {
         (self.low, self.high)
     }
 
+    /// The high mark: up to so much waits without the protocol being paused.
+    #[inline]
+    pub const fn high(&self) -> u64 {
+        self.high
+    }
+
     /// Whether the protocol was asked to pause and not yet to resume.
     #[inline]
     pub const fn is_paused(&self) -> bool {

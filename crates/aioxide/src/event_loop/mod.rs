@@ -36,6 +36,7 @@ use aioxide_driver::sys::monotonic_ns;
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Class, Inst, Native, Object, Raised, Res, Slot, Visit};
 
+use crate::transport::Cork;
 pub(crate) use dns::{NameLookup, Resolver, build as build_dns};
 pub(crate) use entry::Entry;
 pub(crate) use timer::Timer;
@@ -95,6 +96,8 @@ pub(crate) struct LoopCore {
     task_factory: Slot,
     /// Empty until it is needed first: see `scratch()`.
     scratch: RefCell<Vec<u8>>,
+    /// What the entry that runs has written.
+    cork: Cork,
     /// The `FileRing`, once a file operation had to wait.
     file_ring: Slot,
 }
@@ -139,6 +142,7 @@ impl Native for LoopCore {
             polled_at: Cell::new(0),
             task_factory: Slot::default(),
             scratch: RefCell::default(),
+            cork: Cork::default(),
             file_ring: Slot::default(),
         }
     }
@@ -155,11 +159,13 @@ impl Native for LoopCore {
             watchers.traverse(visit);
         }
         self.task_factory.visit(visit);
+        self.cork.visit(visit);
         self.file_ring.visit(visit);
     }
     fn clear(&self) {
         self.drop_entries();
         self.task_factory.clear();
+        self.cork.clear();
         self.file_ring.clear();
     }
 }
@@ -239,6 +245,12 @@ impl LoopCore {
 
     pub(crate) fn task_factory(&self) -> Option<Object> {
         self.task_factory.get()
+    }
+
+    /// Where is kept what is sent when the entry that runs is over.
+    #[inline(always)]
+    pub(crate) fn cork(&self) -> &Cork {
+        &self.cork
     }
 
     /// Where the loop's `FileRing` is kept.
@@ -370,6 +382,7 @@ pub(crate) fn build() -> Res<()> {
         let b = scheduling::methods(b);
         let b = sockets::methods(b);
         let b = crate::transport::sendfile_hooks(b);
+        let b = crate::transport::cork_hooks(b);
         watchers::methods(b)
     })?;
     Ok(())

@@ -41,8 +41,13 @@ const GET_EXTRA_INFO: Signature<2> = Signature {
 
 fn get_extra_info<T: Transport>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
     let [name, default] = args.bind(&GET_EXTRA_INFO)?;
+    let name = name.unwrap_or(value::none_ref());
+    if name.is(&names().socket) {
+        // Somebody may write to it.
+        T::settle_output(this);
+    }
     let found = match this.common().extra.get() {
-        Some(extra) => extra.dict_get(name.unwrap_or(value::none_ref()))?,
+        Some(extra) => extra.dict_get(name)?,
         None => None,
     };
     Ok(found.unwrap_or_else(|| default.unwrap_or(value::none_ref()).own()))
@@ -70,6 +75,7 @@ fn get_closing<T: Transport>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_sock(this: &Inst<StreamTransport>) -> Res<Object> {
+    this.uncork();
     Ok(this.common.file.get_or_none())
 }
 

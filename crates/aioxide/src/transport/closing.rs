@@ -18,6 +18,11 @@ impl<T: Transport> Inst<T> {
         if common.conn_lost.get() > 0 {
             return Ok(());
         }
+        // What was written has been sent by then, as far as the kernel takes it.
+        T::settle_output(self);
+        if common.conn_lost.get() > 0 {
+            return Ok(());
+        }
         self.drop_output();
         self.stop_writing(&core);
         common.closing.set(true);
@@ -117,6 +122,7 @@ impl<T: Transport> Inst<T> {
 impl Inst<StreamTransport> {
     /// Receives nothing more, sends what waits, then ends.
     pub(super) fn close(&self) -> Res<()> {
+        self.uncork();
         if self.common.closing.replace(true) {
             return Ok(());
         }

@@ -91,6 +91,8 @@ pub(crate) trait Transport: Native {
     fn is_expected(exception: &Any) -> bool {
         exception.is_subtype_of(Kind::Os.as_any())
     }
+    /// Sends what is held back, so that what waits is what the kernel did not take.
+    fn settle_output(_this: &Inst<Self>) {}
     /// Drops what waits to be sent.
     fn drop_output(&self) {}
     /// The protocol has had its last callback: lets go of everything.

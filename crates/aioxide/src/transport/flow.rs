@@ -44,13 +44,19 @@ impl Outgoing {
     }
 
     /// Takes off what has been sent.
-    pub(super) fn drop_sent(&self, mut sent: usize) {
-        // Each chunk is dropped where nothing is borrowed.
-        while sent > 0 {
-            let chunk = self.queue.borrow_mut().pop_sent(&mut sent);
-            if chunk.is_none() {
-                break;
-            }
+    pub(super) fn drop_sent(&self, sent: usize) {
+        drop_sent(&self.queue, sent);
+    }
+}
+
+/// Takes off what has been sent.
+#[inline]
+pub(super) fn drop_sent(queue: &RefCell<OutQueue>, mut sent: usize) {
+    // Each chunk is dropped where nothing is borrowed.
+    while sent > 0 {
+        let chunk = queue.borrow_mut().pop_sent(&mut sent);
+        if chunk.is_none() {
+            break;
         }
     }
 }
@@ -128,12 +134,14 @@ fn set_limits<T: Sends>(this: &Inst<T>, args: &Args<'_>) -> Res<()> {
 }
 
 fn set_write_buffer_limits<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
+    T::settle_output(this);
     set_limits(this, &args)?;
     this.queue_has_grown()?;
     Ok(value::none())
 }
 
 fn set_limits_only<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
+    T::settle_output(this);
     set_limits(this, &args)?;
     Ok(value::none())
 }
@@ -153,6 +161,7 @@ fn get_write_buffer_limits<T: Sends>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_write_buffer_size<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    T::settle_output(this);
     value::uint(this.waiting() as u64)
 }
 
@@ -172,6 +181,7 @@ fn maybe_resume<T: Sends>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_buffer<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    T::settle_output(this);
     this.waiting_list()
 }
 

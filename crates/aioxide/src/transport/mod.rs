@@ -8,7 +8,7 @@
 //!   not be sent yet. They serve all kinds.
 //! * `create` makes a stream transport and schedules its first callbacks.
 //! * `reader` receives and tells the protocol; `pause_reading`, `resume_reading`.
-//! * `writer` sends.
+//! * `writer` sends; `cork` holds back what a callback writes until it returns.
 //! * `closing` is `close`, `abort`, errors, the last callback, and a transport that is forgotten.
 //! * `attributes` is everything else that Python sees.
 //! * `sendfile` sends a file, also on bare sockets.
@@ -29,6 +29,7 @@
 mod attributes;
 mod closing;
 mod common;
+mod cork;
 mod create;
 mod datagram;
 mod event;
@@ -51,6 +52,7 @@ use crate::ffi::{Class, Inst, Native, Object, Own, Res, Slot, Visit, value};
 use common::{Common, Transport};
 use flow::{Outgoing, Sends};
 
+pub(crate) use cork::{Cork, hooks as cork_hooks};
 pub(crate) use datagram::DatagramTransport;
 pub(crate) use event::{Event, describe, dispatch};
 pub(crate) use listener::{Listener, accept, describe_accept};
@@ -127,6 +129,9 @@ impl Transport for StreamTransport {
         } else {
             this.write_ready(core)
         }
+    }
+    fn settle_output(this: &Inst<Self>) {
+        this.uncork();
     }
     fn drop_output(&self) {
         self.out.clear();

@@ -48,6 +48,15 @@ impl Chunk {
         }
     }
 
+    /// All of `object`, by reference if it is `bytes`, however small.
+    pub(super) fn whole(object: &Any, slice: &[u8]) -> Chunk {
+        if bytes_slice(object).is_some() {
+            Chunk::lent(object, 0)
+        } else {
+            Chunk::copied(slice)
+        }
+    }
+
     /// The part of `object` from `start` on; `slice` is all of its memory.
     pub(super) fn of(object: &Any, slice: &[u8], start: usize) -> Chunk {
         if slice.len() - start >= LARGE && bytes_slice(object).is_some() {
@@ -87,6 +96,32 @@ impl OutQueue {
     #[inline]
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// How many chunks there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// All of it in one piece, put together in `scratch` if it must be; `None` if it is more than
+    /// `most`.
+    pub(super) fn gathered<'a>(&'a self, most: usize, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
+        if let Some(first) = self.chunks.front()
+            && self.chunks.len() == 1
+        {
+            return Some(first.rest());
+        }
+        if self.size > most.min(scratch.len()) {
+            return None;
+        }
+        let mut end = 0;
+        for chunk in &self.chunks {
+            let rest = chunk.rest();
+            scratch[end..end + rest.len()].copy_from_slice(rest);
+            end += rest.len();
+        }
+        Some(&scratch[..end])
     }
 
     pub(super) fn push(&mut self, chunk: Chunk) {
