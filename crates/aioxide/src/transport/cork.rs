@@ -153,40 +153,39 @@ impl Inst<StreamTransport> {
 
     /// Sends what is in the cork, which is ours and which we have left.
     fn send_corked(&self, core: &Inst<LoopCore>) -> Res<()> {
-        let cork = core.cork();
-        let sent = match self.check_descriptor() {
-            Err(raised) => Err(raised.take()),
-            Ok(()) => {
-                let queue = cork.queue.borrow();
-                let sent = match queue.gathered(GATHER, &mut core.scratch()) {
-                    Some(data) => sys::send(self.common.fd.get(), data),
-                    None => queue.send(self.common.fd.get()),
-                };
-                match sent {
-                    Ok(sent) => Ok(sent),
-                    Err(error) if is_not_ready(&error) => Ok(0),
-                    Err(error) => Err(Raised::os(&error).take()),
-                }
-            }
-        };
-        match sent {
-            Ok(sent) => {
-                drop_sent(&cork.queue, sent);
-                if cork.queue.borrow().is_empty() {
-                    return Ok(());
-                }
-                std::mem::swap(
-                    &mut *cork.queue.borrow_mut(),
-                    &mut *self.out.queue.borrow_mut(),
-                );
-                self.start_writing(core)?;
-                self.queue_has_grown()
-            }
-            Err(exception) => {
-                drop(cork.queue.take());
-                self.fatal_error(exception, WRITE_ERROR)
+        let held = &core.cork().queue;
+        match self.try_corked(core) {
+            Ok(sent) => drop_sent(held, sent),
+            Err(raised) => {
+                let exception = raised.take();
+                drop(held.take());
+                return self.fatal_error(exception, WRITE_ERROR);
             }
         }
+        if held.borrow().is_empty() {
+            return Ok(());
+        }
+        std::mem::swap(&mut *held.borrow_mut(), &mut *self.out.queue.borrow_mut());
+        self.start_writing(core)?;
+        self.queue_has_grown()
+    }
+
+    /// The system call; how much the socket took.
+    #[inline]
+    fn try_corked(&self, core: &Inst<LoopCore>) -> Res<usize> {
+        self.check_descriptor()?;
+        let queue = core.cork().queue.borrow();
+        let sent = match queue.gathered(GATHER, &mut core.scratch()) {
+            Some(data) => sys::send(self.common.fd.get(), data),
+            None => queue.send(self.common.fd.get()),
+        };
+        sent.or_else(|error| {
+            if is_not_ready(&error) {
+                Ok(0)
+            } else {
+                Err(Raised::os(&error))
+            }
+        })
     }
 }
 
