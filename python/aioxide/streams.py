@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.streams
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
@@ -117,12 +118,19 @@ class StreamReaderProtocol(_aioxide.StreamReaderProtocolCore, _Protocol):
                 return
             if asyncio.iscoroutine(served):
                 self._task = task = self._loop.create_task(served)
-                task.add_done_callback(lambda task: self._served(transport, task))
+                # A bound method weighs a quarter of what a closure over the transport does.
+                self._served_transport = transport
+                if sys.version_info >= (3, 12) and isinstance(task, _aioxide.Task):
+                    # A context less for each connection: the task's own is as good.
+                    task.add_done_callback(self._served, context=task.get_context())
+                else:
+                    task.add_done_callback(self._served)
         finally:
             self._strong_reader = None
 
-    def _served(self, transport: asyncio.BaseTransport, task: asyncio.Task[None]) -> None:
+    def _served(self, task: asyncio.Task[None]) -> None:
         """The task of ``client_connected_cb`` has ended."""
+        transport, self._served_transport = self._served_transport, None
         if task.cancelled():
             if _CLOSES_WHEN_CANCELLED:
                 transport.close()

@@ -40,7 +40,7 @@ impl fmt::Display for LimitsError {
 impl Error for LimitsError {}
 
 /// The watermarks of one transport, and whether its protocol is paused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FlowControl {
     high: u64,
     low: u64,

@@ -129,7 +129,7 @@ impl Inst<StreamTransport> {
     #[inline]
     fn send_if_much(&self, core: &Inst<LoopCore>) -> Res<()> {
         let size = core.cork().queue.borrow().size() as u64;
-        let most = self.out.flow.borrow().high().min(MOST);
+        let most = self.out.flow.get().high().min(MOST);
         if size <= most {
             return Ok(());
         }
