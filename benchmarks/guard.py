@@ -44,6 +44,10 @@ EXTENSION = re.compile(r"/_aioxide\.[^/]*\.so$")
 _RUSTC = re.compile(rb"rustc version (\d+\.\d+\.\d+[\w.-]*)")
 
 
+class Refused(Exception):
+    """Nothing was measured; its text says why, and what to do."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """Instructions per operation."""
@@ -104,8 +108,20 @@ def valgrind() -> str:
     return done.stdout.strip().removeprefix("valgrind-")
 
 
-class Refused(Exception):
-    """Nothing was measured; its text says why, and what to do."""
+def build_clock(folder: Path) -> Path:
+    """The clock that counts its readings, to be preloaded; see guard_clock.c."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        raise Refused(
+            "no C compiler, which builds the clock of the measured process: install one"
+            " (Debian and Ubuntu: apt install build-essential)."
+        )
+    built, source = folder / "clock.so", harness.HERE / "guard_clock.c"
+    command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(built), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Refused(f"{source.name} does not compile: {last_line(done.stderr)}")
+    return built
 
 
 def measure(names: Sequence[str], tell: Callable[[str], None]) -> dict[str, Figure]:
@@ -124,7 +140,8 @@ def measure(names: Sequence[str], tell: Callable[[str], None]) -> dict[str, Figu
             *python_command("guard_child", *names),
         ]
         # Strings that are keys fall into the same places of their dicts each time.
-        with running(command, PYTHONHASHSEED="0") as child:
+        fixed = {"PYTHONHASHSEED": "0", "LD_PRELOAD": str(build_clock(folder))}
+        with running(command, **fixed) as child:
             for name in names:
                 tell(name)
                 said = json.loads(child.line(SILENCE))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -227,6 +230,29 @@ def test_without_valgrind_it_says_what_to_install(
     assert "apt install valgrind" in said
 
 
+def test_without_a_compiler_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(guard.Refused, match=r"no C compiler.*build-essential"):
+        guard.build_clock(tmp_path)
+
+
+CLOCK_READER = """
+import time
+first, second = time.monotonic_ns(), time.monotonic_ns()
+print(second - first, time.time() > 1_700_000_000)
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_clock_counts_its_readings(tmp_path: Path) -> None:
+    preloaded = {**os.environ, "LD_PRELOAD": str(guard.build_clock(tmp_path))}
+    command = [sys.executable, "-c", CLOCK_READER]
+    done = subprocess.run(command, env=preloaded, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["100", "True"]
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Figure]:
     """Figures in place of those that valgrind would count, and a record of 1,000 for each path."""
@@ -324,8 +350,8 @@ def test_peer_notices_a_wrong_answer() -> None:
 @pytest.mark.timeout(300)
 def test_counts_under_valgrind() -> None:
     told: list[str] = []
-    figures = guard.measure(["sock-ready"], told.append)
-    assert told == ["sock-ready"]
-    now = figures["sock-ready"]
+    figures = guard.measure(["streams-echo"], told.append)
+    assert told == ["streams-echo"]
+    now = figures["streams-echo"]
     assert 0 < now.extension < now.process
     assert now.spread < guard.STEADY
