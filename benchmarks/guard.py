@@ -69,12 +69,12 @@ def slope(short: Counter[str], long: Counter[str], operations: int) -> tuple[flo
 
 
 def figure(rounds: Sequence[tuple[float, float]]) -> Figure:
-    """The medians of the rounds' slopes."""
+    """The mean of the rounds' slopes."""
     own = [each[0] for each in rounds]
-    middle = statistics.median(own)
+    middle = statistics.fmean(own)
     return Figure(
         round(middle, 1),
-        round(statistics.median(each[1] for each in rounds), 1),
+        round(statistics.fmean(each[1] for each in rounds), 1),
         round((max(own) - min(own)) / middle, 4) if middle else 0.0,
     )
 

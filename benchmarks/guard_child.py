@@ -18,7 +18,7 @@ from implementations import IMPLEMENTATIONS, environment, new_loop
 from scheduling_child import Failures
 
 MARK = "getppid"
-ROUNDS = 3
+ROUNDS = 2
 
 
 def run(path: HotPath, n: int) -> None:

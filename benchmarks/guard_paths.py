@@ -87,7 +87,7 @@ async def timers_hundred(env: Environment, n: int) -> None:
     expect(not fired, "a cancelled timer fired")
 
 
-@hot_path("gather of 100", few=20)
+@hot_path("gather of 100", few=10)
 async def gather_hundred(env: Environment, n: int) -> None:
     """Per gather, its hundred coroutines included."""
     gather = env.aio.gather
@@ -205,19 +205,19 @@ async def _echo(env: Environment, n: int, protocol: type[Echo]) -> None:
     theirs.close()
 
 
-@hot_path("Protocol echo, one write", few=300)
+@hot_path("Protocol echo, one write", few=200)
 async def protocol_echo(env: Environment, n: int) -> None:
     """Per message of 64 bytes: poll, receive, data_received, write."""
     await _echo(env, n, Echo)
 
 
-@hot_path("Protocol echo, three writes", few=300)
+@hot_path("Protocol echo, three writes", few=200)
 async def protocol_three_writes(env: Environment, n: int) -> None:
     """The same with the answer in three pieces."""
     await _echo(env, n, ThreeWrites)
 
 
-@hot_path("streams echo", few=300)
+@hot_path("streams echo", few=200)
 async def streams_echo(env: Environment, n: int) -> None:
     """Per message of 64 bytes: a read that waits, write, drain."""
     ours, theirs = _pair()
@@ -238,7 +238,7 @@ async def streams_echo(env: Environment, n: int) -> None:
     theirs.close()
 
 
-@hot_path("sock_recv + sock_sendall, data there", few=300)
+@hot_path("sock_recv + sock_sendall, data there", few=200)
 async def sock_ready(env: Environment, n: int) -> None:
     """Per message of 64 bytes that need not be waited for."""
     ours, theirs = _pair()
@@ -251,7 +251,7 @@ async def sock_ready(env: Environment, n: int) -> None:
     theirs.close()
 
 
-@hot_path("sock_recv + sock_sendall, waiting", few=300)
+@hot_path("sock_recv + sock_sendall, waiting", few=200)
 async def sock_waiting(env: Environment, n: int) -> None:
     """The same where the message comes later: a callback sends it, which is in the figure."""
     ours, theirs = _pair()
@@ -283,7 +283,7 @@ class DatagramEcho(asyncio.DatagramProtocol):
         self._call_soon(self.turn)
 
 
-@hot_path("UDP echo", few=300)
+@hot_path("UDP echo", few=200)
 async def udp_echo(env: Environment, n: int) -> None:
     """Per datagram of 64 bytes: poll, receive, datagram_received, sendto, and a callback."""
     transport, echo = await env.loop.create_datagram_endpoint(
@@ -317,7 +317,7 @@ class Closing(asyncio.Protocol):
         self._lost()
 
 
-@hot_path("accept + close", few=100)
+@hot_path("accept + close", few=50)
 async def accept_close(env: Environment, n: int) -> None:
     """Per connection over loopback: accepted, told to its protocol, closed."""
     finished = env.create_future()
@@ -347,7 +347,7 @@ async def accept_close(env: Environment, n: int) -> None:
     expect(left == 0, f"{n - left} connections were closed, not {n}")
 
 
-@hot_path("file: pread of 4 KiB, cached", few=300)
+@hot_path("file: pread of 4 KiB, cached", few=200)
 async def file_pread(env: Environment, n: int) -> None:
     """Per block of a file whose pages the kernel has."""
     with tempfile.NamedTemporaryFile() as made:

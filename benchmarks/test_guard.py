@@ -109,8 +109,8 @@ def test_slope_leaves_out_what_happens_once() -> None:
     assert guard.slope(short, long, 20) == (50, 70)
 
 
-def test_figure_is_the_median_with_its_spread() -> None:
-    assert guard.figure([(100, 400), (102, 410), (100, 390)]) == Figure(100, 400, 0.02)
+def test_figure_is_the_mean_with_its_spread() -> None:
+    assert guard.figure([(99, 400), (101, 410)]) == Figure(100, 405, 0.02)
 
 
 def test_figure_of_a_path_is_read_from_its_dumps(tmp_path: Path) -> None:
