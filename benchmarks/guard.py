@@ -109,7 +109,7 @@ def valgrind() -> str:
 
 
 def build_clock(folder: Path) -> Path:
-    """The clock that counts its readings, to be preloaded; see guard_clock.c."""
+    """The clock that counts the loop's readings, to be preloaded; see guard_clock.c."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         raise Refused(
@@ -117,7 +117,7 @@ def build_clock(folder: Path) -> Path:
             " (Debian and Ubuntu: apt install build-essential)."
         )
     built, source = folder / "clock.so", harness.HERE / "guard_clock.c"
-    command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(built), str(source)]
+    command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(built), str(source), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refused(f"{source.name} does not compile: {last_line(done.stderr)}")
