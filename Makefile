@@ -57,7 +57,7 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all lint fmt bench bench-quick build docs clean FORCE
+	test-all lint fmt bench bench-quick bench-guard build docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -138,6 +138,9 @@ bench: $(STAMPS)/extension $(STAMPS)/bench ## the scheduling benchmark beside as
 
 bench-quick: ## the same with few rounds: a first impression, not a record
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-guard: $(STAMPS)/extension $(STAMPS)/bench ## instructions of hot paths beside the record, needs valgrind (BENCH_ARGS=--record)
+	@$(PY) benchmarks/guard.py $(BENCH_ARGS)
 
 docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
 	@mkdir -p $(RECORDS)
