@@ -1,13 +1,13 @@
 """The process of one way on one loop: crawls once for each line on stdin, and says what it took.
 
-It is started as a file of its own, without the package around it, so that a way that has nothing
-to do with aioxide has nothing of aioxide in its process. On aioxide the way runs as `aioxide run`
+It is started as a file of its own, without the package around it, so that a way that has nothing to
+do with aioxide has nothing of aioxide in its process. On aioxide the way runs as `aioxide run`
 would run it: installed before the first import of what uses asyncio.
 
 It prints JSON lines: how many documents were fetched, as it goes, and at the end of each crawl what
-it found, the time it took, the CPU time of this process and of those that it started, and the largest
-memory of all of them added up. Starting Python and importing libraries is not in the times; starting
-and ending a pool of threads or processes is.
+it found, the time it took, the CPU time of this process and of those that it started, and the
+largest memory of all of them added up. Starting Python and importing libraries is not in the times;
+starting and ending a pool of threads or processes is.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ installed and on asyncio otherwise (never on aioxide: the server must not change
 compared). After the request it waits a little, as a site with a database would.
 
 The parent talks to it through pipes, a JSON line each: at the start it says where it listens and
-what it has; for each line on stdin it says what was asked for since the last one, over how many connections, and
-how many requests waited at a time; when stdin ends,
-because the parent closed it or is gone, so does the site.
+what it has; for each line on stdin it says what was asked for since the last one, over how many
+connections, and how many requests were in its hands at a time; when stdin ends, because the parent
+closed it or is gone, so does the site.
 """
 
 from __future__ import annotations

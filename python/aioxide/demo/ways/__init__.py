@@ -1,8 +1,8 @@
 """The ways to fetch a site: each file is one idea, with what it costs, and short enough to read.
 
-All do the same: fetch `/`, find its links, fetch those that were not seen before, until there are no
-more. What is the same in all of them is in crawl.py, HTTP by hand in wire.py, and the tasks that most
-asyncio ways share in tasks.py.
+All do the same: fetch `/`, find its links, fetch those that were not seen before, until there are
+no more. What is the same in all of them is in crawl.py, HTTP by hand in wire.py, and the tasks that
+most asyncio ways share in tasks.py.
 
 A way has one function, `run(crawl)`. Where that is a coroutine function, it is run on each of the
 LOOPS, and nothing in it knows which. WAYS is the order of the tables, roughly that of history.

@@ -1,8 +1,8 @@
 """A process for each core, and in each an event loop with aiohttp: both ideas together.
 
-Waiting is done by tasks and work by cores. One process hands out the paths and puts together what is
-found; the others fetch, several documents at a time each. It costs the memory of the processes and
-the traffic between them, and pays only if one core is not enough: a site that answers slowly
+Waiting is done by tasks and work by cores. One process hands out the paths and puts together what
+is found; the others fetch, several documents at a time each. It costs the memory of the processes
+and the traffic between them, and pays only if one core is not enough: a site that answers slowly
 keeps no core busy.
 """
 
@@ -13,15 +13,12 @@ import multiprocessing
 import os
 from collections import deque
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING
+from typing import cast
 
 import aiohttp
 
 from .crawl import FIRST, Crawl, read
 from .processes import FORK
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 async def serve(pipe: Connection, url: str, limit: int) -> None:
@@ -76,7 +73,7 @@ def run(crawl: Crawl) -> None:
             least_busy = min(under_way, key=under_way.__getitem__)
             least_busy.send(todo.popleft())
             under_way[least_busy] += 1
-        for ready in wait(list(under_way)):
+        for ready in cast("list[Connection]", wait(list(under_way))):
             try:
                 todo += crawl.add(ready.recv())
             except EOFError:

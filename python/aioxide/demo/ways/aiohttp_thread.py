@@ -1,8 +1,8 @@
 """aiohttp in one thread: what most people mean by asynchronous Python.
 
-A whole HTTP client over asyncio: pooled connections, redirects, compression, time limits, cookies. It
-does more for each request than the streams by hand, and that can be measured; it also handles the
-answers that the few lines by hand would not.
+A whole HTTP client over asyncio: pooled connections, redirects, compression, time limits, cookies.
+It does more for each request than the streams by hand, and that can be measured; it also handles
+the answers that the few lines by hand would not.
 """
 
 from __future__ import annotations

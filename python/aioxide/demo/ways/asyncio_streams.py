@@ -1,7 +1,7 @@
 """asyncio's streams, with HTTP by hand: sockets that are awaited, and nothing in between.
 
-This is what the generators were on the way to. A task is an object and not a thread, so there may be
-thousands of them, and switching from one to the next happens only where it says `await`. The
+This is what the generators were on the way to. A task is an object and not a thread, so there may
+be thousands of them, and switching from one to the next happens only where it says `await`. The
 loop does little else than wait and wake, so what is left to pay is the work itself. What has to be
 written is the protocol: with HTTP as it is in the wild this would not stay a page long.
 """

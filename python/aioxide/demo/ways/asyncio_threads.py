@@ -1,8 +1,8 @@
 """asyncio around a blocking library: each call is handed to a thread, and awaited.
 
-This is how code that blocks is used from an asyncio program. The program is asyncio's, what waits are
-still threads: it costs what threads cost, and the handing over and back besides. It is worth that
-for the library nobody has written for asyncio, and not for doing much at a time.
+This is how code that blocks is used from an asyncio program. The program is asyncio's, what waits
+are still threads: it costs what threads cost, and the handing over and back besides. It is worth
+that for the library nobody has written for asyncio, and not for doing much at a time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Generators that stop where they wait, driven by a loop over a selector: asyncio in 50 lines.
 
-`yield` gives back control and keeps the place, so code that waits reads from top to bottom again, and
-errors have a caller. What is yielded is a Future, a result that is not there yet; a Task is what
-goes on with the generator when it is; the loop is the selector of the callbacks. It costs some
+`yield` gives back control and keeps the place, so code that waits reads from top to bottom again,
+and errors have a caller. What is yielded is a Future, a result that is not there yet; a Task is
+what goes on with the generator when it is; the loop is the selector of the callbacks. It costs some
 work for each step, and everything between the loop and the place that waits has to be a generator
 too. `async` and `await` are this, with a syntax of its own.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Any
 
@@ -31,7 +31,7 @@ class Future:
         if self.waiting is not None:
             self.waiting()
 
-    def __iter__(self) -> Generator[Future, None, None]:
+    def __iter__(self) -> Iterator[Future]:
         yield self
 
 

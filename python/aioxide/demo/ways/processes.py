@@ -1,8 +1,9 @@
 """The same blocking calls in several processes, each with an interpreter and a lock of its own.
 
 This is the way to use more than one core, and the dearest way to wait: each process brings a whole
-interpreter, so there are few of them, and each still waits for one answer at a time. Whatever goes in
-or comes out is pickled and sent through a pipe, so links are looked for where the page was fetched.
+interpreter, so there are few of them, and each still waits for one answer at a time. Whatever goes
+in or comes out is pickled and sent through a pipe, so links are looked for where the page was
+fetched.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from queue import SimpleQueue
 from .crawl import FIRST, Crawl, Document
 from .threads import fetch
 
-FORK = multiprocessing.get_context("fork")  # the cheapest start, safe as long as there are no threads
+# The cheapest way to start a process, and safe as long as there are no threads.
+FORK = multiprocessing.get_context("fork")
 
 
 def run(crawl: Crawl) -> None:

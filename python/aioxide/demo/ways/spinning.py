@@ -1,9 +1,9 @@
 """Non-blocking sockets, asked again and again: one thread for all connections, and no rest.
 
-A socket that would have to wait raises BlockingIOError instead, and the program goes on to the next.
-That is all it takes to have many requests under way in one thread. What is missing is somebody who
-says when there is something to do: the loop keeps a whole core busy with asking, and most of its
-system calls answer that nothing has happened.
+A socket that would have to wait raises BlockingIOError instead, and the program goes on to the
+next. That is all it takes to have many requests under way in one thread. What is missing is
+somebody who says when there is something to do: the loop keeps a whole core busy with asking, and
+most of its system calls answer that nothing has happened.
 """
 
 from __future__ import annotations

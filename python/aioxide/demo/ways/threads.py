@@ -1,9 +1,9 @@
 """The same blocking calls in many threads: while one waits, the others run.
 
-The code that fetches stays as it was, and so does every library that it uses. A thread costs a stack
-and the kernel's switching to and from it, and only one of them runs Python at a time, so threads help
-with waiting and not with work. What they share has to be guarded: here only the thread that hands out
-the work touches the crawl, and each thread has an HTTP session of its own.
+The code that fetches stays as it was, and so does every library that it uses. A thread costs a
+stack and the kernel's switching to and from it, and only one of them runs Python at a time, so
+threads help with waiting and not with work. What they share has to be guarded: here only the thread
+that hands out the work touches the crawl, and each thread has an HTTP session of its own.
 """
 
 from __future__ import annotations
