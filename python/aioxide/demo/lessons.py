@@ -142,7 +142,7 @@ def _beside(figures: Figures, pairs: list[tuple[str, str]], other: str) -> str:
         return f"aioxide and {other} were too close to call in {of}"
     wins = sum(winner == "aioxide" for _, winner, _ in gaps)
     by, winner, title = max(gaps)
-    text = f"aioxide was ahead of {other} in {wins} of {of} and behind in {len(gaps) - wins}"
+    text = f"aioxide was ahead of {other} in {wins} of {of}, behind in {len(gaps) - wins}"
     return f"{text} (the widest gap: {winner} took {less(by)} less, {title})"
 
 

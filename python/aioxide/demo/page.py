@@ -82,12 +82,12 @@ def _row(variant: Variant, medians: dict[str, float], highest: dict[str, float])
             for metric, unit in CHARTED
         ],
         "cells": [
-            ("wall time, s", number(medians[WALL.key])),
-            ("requests a second", number(medians[RATE.key])),
-            ("CPU time, s", number(medians[CPU.key])),
-            ("peak memory, MiB", number(medians[MEMORY.key])),
+            ("wall, s", number(medians[WALL.key])),
+            ("requests/s", number(medians[RATE.key])),
+            ("CPU, s", number(medians[CPU.key])),
+            ("peak MiB", number(medians[MEMORY.key])),
             ("connections", f"{medians[CONNECTIONS.key]:.0f}"),
-            ("in flight at most", f"{medians[IN_FLIGHT.key]:.0f}"),
+            ("in flight", f"{medians[IN_FLIGHT.key]:.0f}"),
         ],
     }
 

@@ -33,7 +33,10 @@ RECORDED = ("pages", "images", "delay_ms", "concurrency", "processes", "rounds")
 
 
 class Bars:
-    """One bar for everything, and one below it for the present crawl."""
+    """One bar for everything, and one below it for the present crawl.
+
+    Where nobody looks on, as in a log, a line for each round.
+    """
 
     def __init__(self, bars: Progress, options: Options, crawls: int) -> None:
         self._bars = bars
@@ -41,11 +44,14 @@ class Bars:
         self._documents = options.pages + options.images
         self._all = bars.add_task("all crawls", total=crawls * options.rounds)
         self._one = bars.add_task("making the site", total=None)
+        self._turn = -1
 
     def begin(self, variant: Variant, turn: int) -> None:
-        text = variant.title
-        if self._rounds > 1:
-            text += f", round {turn + 1} of {self._rounds}"
+        which = f"round {turn + 1} of {self._rounds}"
+        if turn != self._turn and not self._bars.console.is_terminal:
+            self._bars.console.print(which)
+        self._turn = turn
+        text = f"{variant.title}, {which}" if self._rounds > 1 else variant.title
         self._bars.reset(self._one, description=text, total=self._documents)
 
     def fetched(self, documents: int) -> None:
@@ -222,7 +228,8 @@ def _footnote(options: Options, results: Results) -> str:
     lines = [
         f"Every way fetched every document once, {megabytes:.1f} MB in all; ways that took longer "
         f"than {rounds.LONG:g} s did so once only. CPU and memory are those of all processes of a "
-        "way, and memory that they share counts in each.",
+        "way, and memory that they share counts in each. On aioxide the ways run as under "
+        "`aioxide run`.",
         f"The site runs on {results.site['loop']} and used up to {load:.0%} of a core.",
     ]
     if load > BUSY_SITE:

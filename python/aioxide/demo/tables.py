@@ -21,13 +21,21 @@ def crawl_table(results: Results) -> Table:
         title="The crawl (medians of the rounds)",
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
+        padding=0,
+        show_edge=False,
     )
     table.add_column("way", style="bold", no_wrap=True)
     table.add_column("on", no_wrap=True)
-    heads = ("wall\ns", "requests\nper s", "CPU\ns", "peak\nMiB", "connec-\ntions", "in\nflight")
-    for head in (*heads, "code\nlines"):
+    heads = (
+        "wall\ns",
+        "per\nsecond",
+        "CPU\ns",
+        "peak\nMiB",
+        "sockets",
+        "in\nflight",
+        "code\nlines",
+    )
+    for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     before = None
     for variant in results.runs:

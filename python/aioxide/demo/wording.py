@@ -12,7 +12,7 @@ CLOSE = 0.05  # of the smaller; with one run each, twice that
 
 def number(value: float) -> str:
     """With as many decimals as three digits leave room for."""
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:,.{digits}f}"
 
 
