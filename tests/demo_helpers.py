@@ -87,6 +87,22 @@ def results_of(runs: dict[str, list[Run]]) -> Results:
     return Results(site=dict(OFFER), runs={variant(name): each for name, each in runs.items()})
 
 
+class Told:
+    """What the progress was told."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, str]] = []
+        self.ended = 0
+
+    def begin(self, variant: Variant, turn: int) -> None:
+        self.begun.append((turn, variant.name))
+
+    def fetched(self, documents: int) -> None: ...
+
+    def end(self) -> None:
+        self.ended += 1
+
+
 class Ending:
     """The end of a process that need not be a child of this one."""
 

@@ -9,25 +9,9 @@ import pytest
 
 from aioxide.demo import options, results, rounds
 from aioxide.demo.child import ChildFailed
-from demo_helpers import OFFER, TINY, results_of, run, variant
+from demo_helpers import OFFER, TINY, Told, results_of, run, variant
 
 ASKED = {"requests": 5, "documents": 5, "strays": 0}
-
-
-class Told:
-    """What the progress was told."""
-
-    def __init__(self) -> None:
-        self.begun: list[tuple[int, str]] = []
-        self.ended = 0
-
-    def begin(self, variant: results.Variant, turn: int) -> None:
-        self.begun.append((turn, variant.name))
-
-    def fetched(self, documents: int) -> None: ...
-
-    def end(self) -> None:
-        self.ended += 1
 
 
 def test_everybody_runs_once_a_round_and_first_in_turn() -> None:

@@ -1,14 +1,38 @@
-"""Each way by itself: short, explained, and HTTP by hand that can cope."""
+"""Each way by itself: fetches what there is, is short and explained."""
 
 from __future__ import annotations
 
 import pytest
 
+from aioxide.demo import content, options, rounds
+from aioxide.demo.results import Results
 from aioxide.demo.ways import WAYS, Way
 from aioxide.demo.ways.wire import Response, body_length
+from demo_helpers import TINY, Told
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n"
 each_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+
+
+@each_way
+def test_way_fetches_exactly_the_content_of_the_site_on_every_loop(way: Way) -> None:
+    here, missing = rounds.chosen([way.name])
+    if not here:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    found = Results()
+    chosen = options.parse([*TINY, "--rounds=2", "--no-scheduling"])
+    rounds.crawl_all(chosen, here, Told(), found)
+    assert found.failed == {}
+    site = content.build(chosen.pages, chosen.images)
+    assert list(found.runs) == here
+    for run in (run for runs in found.runs.values() for run in runs):
+        assert (run.pages, run.images) == (len(site.pages), len(site.images))
+        assert run.bytes == sum(map(len, site.documents.values()))
+        assert run.signature == site.signature()
+        assert min(run.wall, run.cpu, run.peak_kib) > 0
+        # Never more at a time than it may, and each connection used for more than one request.
+        most = 1 if way.name == "blocking" else chosen.concurrency
+        assert 1 <= run.in_flight <= run.connections <= most
 
 
 @each_way
