@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 
 from .results import CPU, MEMORY, WALL
 from .ways import LOOPS
-from .wording import close, is_percentage, less, longer, much, percent, ratio, seconds, times
+from .wording import (
+    close,
+    counted,
+    is_percentage,
+    less,
+    longer,
+    much,
+    percent,
+    ratio,
+    seconds,
+    times,
+)
 
 if TYPE_CHECKING:
     from .results import Metric, Results, Spread
@@ -83,7 +94,7 @@ def waiting(figures: Figures, setting: Setting) -> str:
         best = min(quicker, key=quicker.__getitem__)
         return (
             f"{start}; {figures.title(best)} did it in {seconds(quicker[best])} with up to "
-            f"{_counted(setting.concurrency, 'request', 'requests')} at a time, "
+            f"{counted(setting.concurrency, 'request', 'requests')} at a time, "
             f"{times(wall.median / quicker[best])} as fast."
         )
     if all(other.median > wall.median and not close(wall, other) for other in others.values()):
@@ -96,8 +107,8 @@ def pools(figures: Figures, setting: Setting) -> str:
     if not figures.has("threads", "processes"):
         return _unknown("what threads cost beside processes", "threads", "processes")
     names = {
-        "threads": _counted(setting.concurrency, "thread", "threads"),
-        "processes": _counted(setting.processes, "process", "processes"),
+        "threads": counted(setting.concurrency, "thread", "threads"),
+        "processes": counted(setting.processes, "process", "processes"),
     }
     return f"With the same blocking calls, {_time_and_memory(figures, names)}."
 
@@ -137,7 +148,7 @@ def _beside(figures: Figures, pairs: list[tuple[str, str]], other: str) -> str:
         if not close(one, two):
             winner = "aioxide" if one.median < two.median else other
             gaps.append((ratio(one, two), winner, figures.variants[ours].way.title))
-    of = _counted(len(pairs), "way", "ways")
+    of = counted(len(pairs), "way", "ways")
     if not gaps:
         return f"aioxide and {other} were too close to call in {of}"
     wins = sum(winner == "aioxide" for _, winner, _ in gaps)
@@ -205,10 +216,6 @@ def _contrast(figures: Figures, metric: Metric, names: dict[str, str]) -> str:
 def _busy(figures: Figures, name: str) -> str:
     """The share of its wall time in which a way of one thread used the processor."""
     return percent(min(1.0, figures.of(name, CPU).median / figures.of(name, WALL).median))
-
-
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
 
 
 def _unknown(what: str, one: str, other: str) -> str:

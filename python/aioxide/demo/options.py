@@ -49,13 +49,32 @@ def parse(words: Sequence[str]) -> Options:
         description="The concurrency experiment: crawl a local site in every way that Python has, "
         "and compare them.",
         allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     site = parser.add_argument_group("the site").add_argument
-    site("--pages", type=_between(1, 9999), default=80, metavar="N", help="HTML pages")
-    site("--images", type=_between(0, 9999), default=160, metavar="N", help="PNG images")
-    site("--delay-ms", type=_delay, default=10.0, metavar="MS", help="mean delay of an answer")
-    site("--port", type=_between(0, 65535), default=0, help="where it listens; 0: any free port")
+    site(
+        "--pages", type=_between(1, 9999), default=60, metavar="N", help="HTML pages (%(default)s)"
+    )
+    site(
+        "--images",
+        type=_between(0, 9999),
+        default=120,
+        metavar="N",
+        help="PNG images (%(default)s)",
+    )
+    site(
+        "--delay-ms",
+        type=_delay,
+        default=10.0,
+        metavar="MS",
+        help="mean delay of an answer (%(default)s)",
+    )
+    site(
+        "--port",
+        type=_between(0, 65535),
+        default=0,
+        metavar="N",
+        help="where it listens (any free port)",
+    )
     crawl = parser.add_argument_group("the crawls").add_argument
     crawl("--list", action="store_true", help="list the ways, and crawl nothing")
     crawl(
@@ -71,23 +90,29 @@ def parse(words: Sequence[str]) -> Options:
         type=_between(1, 500),
         default=32,
         metavar="N",
-        help="requests at a time: threads, connections, tasks",
+        help="requests at a time: threads, connections, tasks (%(default)s)",
     )
     crawl(
         "--processes",
         type=_between(1, 64),
         default=8,
         metavar="N",
-        help="size of a pool of processes; with a loop in each, not more than there are cores",
+        help="size of a pool of processes (%(default)s); with a loop in each, at most one a core",
     )
-    crawl("--rounds", type=_between(1, 999), default=3, metavar="N", help="crawls of each way")
+    crawl(
+        "--rounds",
+        type=_between(1, 999),
+        default=3,
+        metavar="N",
+        help="crawls of each way (%(default)s)",
+    )
     results = parser.add_argument_group("the results").add_argument
     results(
         "--output",
         type=Path,
         default=Path("aioxide-demo"),
         metavar="FOLDER",
-        help="for the chart and the page",
+        help="for the chart and the page (%(default)s)",
     )
     results("--json", type=Path, metavar="PATH", help="also write the figures there (- for stdout)")
     choice = parser.add_mutually_exclusive_group()

@@ -20,6 +20,7 @@ from .options import STDOUT
 from .results import Results, installed
 from .tables import crawl_table, scheduling_table
 from .ways import LOOPS
+from .wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .results import Variant
 
 BUSY_SITE = 0.9
+WIDEST = max(len(variant.title) for variant in rounds.variants())
 RECORDED = ("pages", "images", "delay_ms", "concurrency", "processes", "rounds")
 
 
@@ -42,7 +44,7 @@ class Bars:
         self._bars = bars
         self._rounds = options.rounds
         self._documents = options.pages + options.images
-        self._all = bars.add_task("all crawls", total=crawls * options.rounds)
+        self._all = bars.add_task("all ways", total=crawls * options.rounds)
         self._one = bars.add_task("making the site", total=None)
         self._turn = -1
 
@@ -51,8 +53,8 @@ class Bars:
         if turn != self._turn and not self._bars.console.is_terminal:
             self._bars.console.print(which)
         self._turn = turn
-        text = f"{variant.title}, {which}" if self._rounds > 1 else variant.title
-        self._bars.reset(self._one, description=text, total=self._documents)
+        self._bars.reset(self._one, description=variant.title, total=self._documents)
+        self._bars.update(self._all, description=which)
 
     def fetched(self, documents: int) -> None:
         self._bars.update(self._one, completed=documents)
@@ -105,8 +107,8 @@ def _crawl(
     console: Console, options: Options, variants: Sequence[Variant], results: Results
 ) -> None:
     bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn(f"{{task.description:{WIDEST}}}"),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
@@ -209,9 +211,10 @@ def _setting(options: Options) -> Setting:
 def _setup(options: Options) -> str:
     rounds = "once" if options.rounds == 1 else f"{options.rounds} times"
     return (
-        f"a local site of {options.pages:,} pages and {options.images:,} images, "
-        f"{options.delay_ms:g} ms of delay, up to {options.concurrency} requests at a time or "
-        f"{options.processes} processes, each way {rounds}"
+        f"a local site of {counted(options.pages, 'page', 'pages')} and "
+        f"{counted(options.images, 'image', 'images')}, {options.delay_ms:g} ms of delay, up to "
+        f"{counted(options.concurrency, 'request', 'requests')} at a time or "
+        f"{counted(options.processes, 'process', 'processes')}, each way {rounds}"
     )
 
 

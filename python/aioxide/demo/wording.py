@@ -20,6 +20,10 @@ def factor(value: float) -> str:
     return f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"
 
 
+def counted(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
+
+
 def seconds(value: float) -> str:
     if value >= 10:
         return f"{value:.0f} s"
