@@ -94,6 +94,14 @@ def test_processes_ahead_in_time_and_behind_in_memory() -> None:
     )
 
 
+def test_title_in_the_middle_of_a_sentence_is_not_capitalised() -> None:
+    first, *_ = learned({"blocking": (2.0, 0.1, 20), "callbacks": (0.5, 0.1, 20)})
+    assert first.endswith(
+        "; selector and callbacks did it in 500 ms with up to 32 requests at a time, 4.0 times as "
+        "fast."
+    )
+
+
 def test_blocking_that_wins() -> None:
     first, *_ = learned({"blocking": (0.1, 0.1, 20), "threads": (0.3, 0.3, 30)})
     assert first.endswith("kept the processor busy for 100 % of that; every other way took longer.")

@@ -93,7 +93,7 @@ def waiting(figures: Figures, setting: Setting) -> str:
     if quicker:
         best = min(quicker, key=quicker.__getitem__)
         return (
-            f"{start}; {figures.title(best)} did it in {seconds(quicker[best])} with up to "
+            f"{start}; {_lower(figures.title(best))} did it in {seconds(quicker[best])} with up to "
             f"{counted(setting.concurrency, 'request', 'requests')} at a time, "
             f"{times(wall.median / quicker[best])} as fast."
         )
@@ -216,6 +216,11 @@ def _contrast(figures: Figures, metric: Metric, names: dict[str, str]) -> str:
 def _busy(figures: Figures, name: str) -> str:
     """The share of its wall time in which a way of one thread used the processor."""
     return percent(min(1.0, figures.of(name, CPU).median / figures.of(name, WALL).median))
+
+
+def _lower(title: str) -> str:
+    """A title in the middle of a sentence."""
+    return title[0].lower() + title[1:]
 
 
 def _unknown(what: str, one: str, other: str) -> str:
