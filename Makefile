@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Which other Pythons `make test-pythons` takes, as "3.13 3.14"; all that are found if empty.
 PYTHONS ?=
-# Further arguments for pytest, for the conformance runner and for the benchmark.
+# Further arguments for the demo, for pytest, for the conformance runner and for the benchmark.
+DEMO_ARGS ?=
 PYTEST_ARGS ?=
 CONFORMANCE_ARGS ?=
 BENCH_ARGS ?=
@@ -62,8 +63,9 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMPS)/extension $(STAMPS)/demo ## build, then crawl a local site on asyncio, uvloop and aioxide
-	@$(VENV)/bin/aioxide demo --scheduling benchmarks/scheduling.py
+demo: $(STAMPS)/extension $(STAMPS)/demo ## build, then crawl a local site in every way that Python has (DEMO_ARGS="...")
+	@$(VENV)/bin/aioxide demo --scheduling benchmarks/scheduling.py \
+		--output "$(CARGO_TARGET_DIR)/demo" $(DEMO_ARGS)
 
 test: test-rust test-python conformance ## build, then every test: Rust, Python, CPython's own asyncio suite
 

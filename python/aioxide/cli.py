@@ -33,7 +33,7 @@ Everything after the program is the program's own.
 _COMMANDS_HELP = """\
 commands:
   run       run a Python program on aioxide (aioxide run app.py, run -m package, run -c code)
-  demo      crawl a local site on asyncio, uvloop and aioxide, and compare them
+  demo      crawl a local site in every way that Python has, and compare them
 """
 
 
