@@ -1,9 +1,9 @@
 """A chat bot over WebSocket, whose answers come out of order.
 
-The client fetches a token, and shows it when it connects. Each question has a request id, and a
-future waits under that id for the answer. The server answers each question in a task of its own,
-and has a process pool think, so that its loop stays free. When the connection breaks, the client
-connects again, and repeats what has not been answered.
+The client logs in, and shows the token when it connects. Each question has an id, and a future
+waits under that id for the answer. The server answers each question in a task, and has a process
+pool think, so that its loop stays free. When the connection breaks, the client connects again, and
+repeats what has not been answered.
 
 Runs by `aioxide.run` with asyncio's names, as aiohttp does itself.
 """
@@ -14,33 +14,34 @@ import asyncio
 import hashlib
 import itertools
 import secrets
-from concurrent.futures import Executor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 
 from _support import command_line, process_pool
 
-from aiohttp import ClientSession, ClientWebSocketResponse, web
+from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, web
 
 import aioxide
 from _web import serving
 
 ANSWERS = ("Yes.", "No.", "Ask again.", "Without a doubt.", "It depends.", "Why do you ask?")
+IDS = itertools.count(1)
 QUESTIONS = [f"Is {number} a lucky number{'?' * (1 + number % 3)}" for number in range(1, 13)]
 
 
 def think(question: str) -> str:
-    """The model: it takes CPU time, more for more question marks, and always decides alike."""
+    """The model: takes CPU time, more for more question marks, and always decides alike."""
     digest = hashlib.pbkdf2_hmac("sha256", question.encode(), b"", 10_000 * question.count("?"))
     return ANSWERS[digest[0] % len(ANSWERS)]
 
 
 class Bot:
-    def __init__(self, pool: Executor) -> None:
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
         self.pool = pool
         self.token = secrets.token_urlsafe()
         self.questions = self.connections = 0
 
-    async def hand_out_token(self, request: web.Request) -> web.Response:
+    async def login(self, request: web.Request) -> web.Response:
         return web.json_response({"token": self.token})
 
     async def chat(self, request: web.Request) -> web.WebSocketResponse:
@@ -69,22 +70,22 @@ class Bot:
 class Client:
     def __init__(self, session: ClientSession) -> None:
         self.session = session
-        self.ids = itertools.count(1)
         self.waiting: dict[int, tuple[str, asyncio.Future[str]]] = {}
         self.socket: ClientWebSocketResponse | None = None
 
     async def ask(self, question: str) -> str:
-        request_id, answer = next(self.ids), asyncio.get_running_loop().create_future()
+        request_id, answer = next(IDS), asyncio.get_running_loop().create_future()
         self.waiting[request_id] = question, answer
         if self.socket is not None:
-            await self.socket.send_json({"id": request_id, "question": question})
-        return await answer
+            with suppress(ConnectionError):  # it will be repeated
+                await self.socket.send_json({"id": request_id, "question": question})
+        return str(await answer)
 
     async def stay_connected(self) -> None:
         while True:
-            async with self.session.get("/token") as response:
+            async with self.session.post("/login") as response:
                 token = await response.json()
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, ClientError):
                 async with self.session.ws_connect("/chat") as self.socket:
                     await self.socket.send_json(token)
                     for request_id, (question, _) in list(self.waiting.items()):
@@ -93,12 +94,13 @@ class Client:
                         reply = message.json()
                         self.waiting.pop(reply["id"])[1].set_result(reply["answer"])
             self.socket = None
+            await asyncio.sleep(0.01)  # a server that is down is not asked all the time
 
 
 async def main() -> None:
     with process_pool(2) as pool:
         bot, app = Bot(pool), web.Application()
-        app.add_routes([web.get("/token", bot.hand_out_token), web.get("/chat", bot.chat)])
+        app.add_routes([web.post("/login", bot.login), web.get("/chat", bot.chat)])
         print(f"{len(QUESTIONS)} questions at once, to a bot on loopback")
         async with serving(app) as url, ClientSession(url) as session:
             client = Client(session)

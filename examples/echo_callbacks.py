@@ -10,6 +10,7 @@ Runs by `aioxide.run` with asyncio's names: `create_server` and the transports a
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import cast
 
 from _support import command_line
@@ -79,8 +80,8 @@ async def main() -> None:
         ends = []
         for number in range(CLIENTS):
             closed: asyncio.Future[int] = loop.create_future()
-            client = Client(f"client {number}", closed)
-            await loop.create_connection(lambda client=client: client, host, port)
+            new_client = partial(Client, f"client {number}", closed)
+            await loop.create_connection(new_client, host, port)
             ends.append(closed)
         echoed = await asyncio.gather(*ends)
     for number, messages in enumerate(echoed):

@@ -23,83 +23,93 @@ CLIENTS, MESSAGES = 5, 400
 T = TypeVar("T")
 
 
-def then(operation: Coroutine[Any, Any, T], callback: Callable[[T], object]) -> asyncio.Task[T]:
-    """Start an operation, and call back with its result; an error ends the conversation."""
+class Conversation:
+    """One socket, and what is to happen to it next."""
 
-    def done(task: asyncio.Task[T]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            callback(task.result())
-
-    task = asyncio.ensure_future(operation)
-    task.add_done_callback(done)
-    return task
-
-
-class Echo:
-    """The server: accepts, and for each connection receives and sends in turns."""
-
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self.loop = asyncio.get_running_loop()
-        self.listener = listener
-        self.accept()
+        self.sock = sock
+        sock.setblocking(False)
+
+    def then(self, operation: Coroutine[Any, Any, T], callback: Callable[[T], object]) -> None:
+        """Start an operation, and call back with its result. An error ends the conversation."""
+
+        def done(task: asyncio.Task[T]) -> None:
+            if task.cancelled():
+                self.end(None)
+            elif error := task.exception():
+                self.end(error)
+            else:
+                callback(task.result())
+
+        self.step = asyncio.ensure_future(operation)
+        self.step.add_done_callback(done)
+
+    def end(self, error: BaseException | None) -> None:
+        self.sock.close()
+
+
+class Listener(Conversation):
+    """The server: accepts one connection after the other."""
 
     def accept(self) -> None:
-        # The loop refers to a task only weakly, so that somebody has to hold it.
-        self.accepting = then(self.loop.sock_accept(self.listener), self.accepted)
+        self.then(self.loop.sock_accept(self.sock), self.accepted)
 
     def accepted(self, connection: tuple[socket.socket, Any]) -> None:
-        self.receive(connection[0])
+        Echo(connection[0]).receive(None)
         self.accept()
 
-    def receive(self, sock: socket.socket) -> None:
-        then(self.loop.sock_recv(sock, 4096), lambda data: self.received(sock, data))
 
-    def received(self, sock: socket.socket, data: bytes) -> None:
-        if data:
-            then(self.loop.sock_sendall(sock, data), lambda _: self.receive(sock))
-        else:
-            sock.close()
-
-
-class Client:
-    """Sends a message, receives its echo, sends the next; `finished` is done at the end."""
-
-    def __init__(self, name: str, address: tuple[str, int]) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.finished: asyncio.Future[int] = self.loop.create_future()
-        self.message = f"{name} says hello\n".encode()
-        self.echoed = 0
-        self.sock = socket.socket()
-        self.sock.setblocking(False)
-        then(self.loop.sock_connect(self.sock, address), self.send)
-
-    def send(self, _: object) -> None:
-        then(self.loop.sock_sendall(self.sock, self.message), self.receive)
+class Echo(Conversation):
+    """One connection of the server: receives and sends in turns."""
 
     def receive(self, _: object) -> None:
-        then(self.loop.sock_recv(self.sock, len(self.message)), self.received)
+        self.then(self.loop.sock_recv(self.sock, 4096), self.received)
+
+    def received(self, data: bytes) -> None:
+        if data:
+            self.then(self.loop.sock_sendall(self.sock, data), self.receive)
+        else:
+            self.end(None)
+
+
+class Client(Conversation):
+    """Sends a message, receives its echo, sends the next; `echoed` is done at the end."""
+
+    def __init__(self, number: int, address: tuple[str, int]) -> None:
+        super().__init__(socket.socket())
+        self.message = f"client {number} says hello\n".encode()
+        self.left = MESSAGES
+        self.echoed: asyncio.Future[int] = self.loop.create_future()
+        self.then(self.loop.sock_connect(self.sock, address), self.send)
+
+    def send(self, _: object) -> None:
+        self.then(self.loop.sock_sendall(self.sock, self.message), self.receive)
+
+    def receive(self, _: object) -> None:
+        self.then(self.loop.sock_recv(self.sock, len(self.message)), self.received)
 
     def received(self, data: bytes) -> None:
         assert data == self.message
-        self.echoed += 1
-        if self.echoed < MESSAGES:
-            self.send(None)
-        else:
-            self.sock.close()
-            self.finished.set_result(self.echoed)
+        self.left -= 1
+        self.send(None) if self.left else self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        super().end(error)
+        if error:
+            self.echoed.set_exception(error)
+        elif not self.echoed.done():  # if not cancelled
+            self.echoed.set_result(MESSAGES - self.left)
 
 
 async def main() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        server = Echo(listener)
-        print("an echo server of futures listens on loopback")
-        clients = [Client(f"client {n}", listener.getsockname()) for n in range(CLIENTS)]
-        echoed = await asyncio.gather(*(client.finished for client in clients))
-        server.accepting.cancel()
-        await asyncio.wait([server.accepting])
-    for number, messages in enumerate(echoed):
+    listener = Listener(socket.create_server(("127.0.0.1", 0)))
+    listener.accept()
+    print("an echo server of futures listens on loopback")
+    clients = [Client(number, listener.sock.getsockname()) for number in range(CLIENTS)]
+    for number, messages in enumerate(await asyncio.gather(*(c.echoed for c in clients))):
         print(f"client {number}: {messages} messages echoed")
+    listener.step.cancel()
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ async def with_wait(downloader: Downloader) -> list[int]:
     """A window of tasks: as one ends, the next one starts."""
     numbers = iter(range(IMAGES))
     window: set[asyncio.Task[int]] = set()
-    written = []
+    written: list[int] = []
     while True:
         for number in itertools.islice(numbers, AT_ONCE - len(window)):
             window.add(asyncio.create_task(downloader.save(number)))

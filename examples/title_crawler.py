@@ -1,7 +1,7 @@
 """Crawl a site, and read each page's title and the JSON that is embedded in it.
 
-Many sites put the data of a page into a script element, as schema.org's JSON-LD or as the state of
-their own scripts. That is easier to read, and changes less often, than the HTML around it.
+Many sites put a page's data into a script element, as schema.org's JSON-LD or as the state of their
+own scripts. That is easier to read, and changes less often, than the HTML around it.
 
 `aioxide.install()` stands before `asyncio.run`: aiohttp says `import asyncio` as well, and gets
 the native futures, timeouts and locks with it.
@@ -40,10 +40,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        self._inside = tag
-        if tag == "script":
-            self._inside = values.get("type") or ""
-        elif tag == "a" and (target := values.get("href")):
+        self._inside = values.get("type") or tag
+        if tag == "a" and (target := values.get("href")):
             self.links.append(target)
 
     def handle_endtag(self, tag: str) -> None:
