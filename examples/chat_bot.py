@@ -104,10 +104,10 @@ async def main() -> None:
         print(f"{len(QUESTIONS)} questions at once, to a bot on loopback")
         async with serving(app) as url, ClientSession(url) as session:
             client = Client(session)
-            connection = asyncio.create_task(client.stay_connected())
-            answers = await asyncio.gather(*map(client.ask, QUESTIONS))
-            connection.cancel()
-            await asyncio.wait([connection])
+            async with asyncio.TaskGroup() as group:
+                connection = group.create_task(client.stay_connected())
+                answers = await asyncio.gather(*map(client.ask, QUESTIONS))
+                connection.cancel()
     for question, answer in zip(QUESTIONS, answers, strict=True):
         print(f"{question:<26} {answer}")
     print(f"all answered, over {bot.connections} connections")

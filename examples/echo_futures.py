@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from _support import command_line
 
@@ -26,16 +26,20 @@ T = TypeVar("T")
 class Conversation:
     """One socket, and what is to happen to it next."""
 
+    all: ClassVar[set[Conversation]] = set()
+
     def __init__(self, sock: socket.socket) -> None:
         self.loop = asyncio.get_running_loop()
+        self.stopped = False
         self.sock = sock
         sock.setblocking(False)
+        self.all.add(self)
 
     def then(self, operation: Coroutine[Any, Any, T], callback: Callable[[T], object]) -> None:
         """Start an operation, and call back with its result. An error ends the conversation."""
 
         def done(task: asyncio.Task[T]) -> None:
-            if task.cancelled():
+            if self.stopped or task.cancelled():
                 self.end(None)
             elif error := task.exception():
                 self.end(error)
@@ -45,8 +49,14 @@ class Conversation:
         self.step = asyncio.ensure_future(operation)
         self.step.add_done_callback(done)
 
+    def stop(self) -> None:
+        """Cancel the step that is under way, and take no other."""
+        self.stopped = True
+        self.step.cancel()
+
     def end(self, error: BaseException | None) -> None:
         self.sock.close()
+        self.all.discard(self)
 
 
 class Listener(Conversation):
@@ -107,9 +117,14 @@ async def main() -> None:
     listener.accept()
     print("an echo server of futures listens on loopback")
     clients = [Client(number, listener.sock.getsockname()) for number in range(CLIENTS)]
-    for number, messages in enumerate(await asyncio.gather(*(c.echoed for c in clients))):
+    try:
+        echoed = await asyncio.gather(*(client.echoed for client in clients))
+    finally:
+        # Nobody waits for what callbacks have started: it has to be stopped by hand.
+        for conversation in Conversation.all:
+            conversation.stop()
+    for number, messages in enumerate(echoed):
         print(f"client {number}: {messages} messages echoed")
-    listener.step.cancel()
 
 
 if __name__ == "__main__":
