@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.expected import EXPECTED
+from examples.expected import EXPECTED
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples"
