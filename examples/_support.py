@@ -66,7 +66,7 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     A terminal sends Ctrl-C to all processes of a program. The workers leave it to the main one:
     they start, and so live, with the signal blocked.
     """
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             started = [pool.submit(int) for _ in range(workers)]

@@ -17,7 +17,7 @@ from _support import command_line
 
 import aioxide
 
-CLIENTS, MESSAGES = 5, 400
+CLIENTS, MESSAGES = 5, 200
 
 
 class Echo(asyncio.Protocol):

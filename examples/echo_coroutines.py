@@ -15,7 +15,7 @@ from _support import quiet_ctrl_c
 
 import aioxide as asyncio
 
-CLIENTS, MESSAGES = 5, 400
+CLIENTS, MESSAGES = 5, 200
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

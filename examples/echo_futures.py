@@ -18,7 +18,7 @@ from _support import command_line
 
 import aioxide
 
-CLIENTS, MESSAGES = 5, 400
+CLIENTS, MESSAGES = 5, 200
 
 T = TypeVar("T")
 

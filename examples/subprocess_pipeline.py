@@ -51,6 +51,7 @@ async def through_the_program() -> None:
     sort = await asyncio.create_subprocess_exec("sort", "-rn", stdin=PIPE, stdout=PIPE)
     assert seq.stdout
     assert sort.stdin
+    assert sort.stdout
 
     async def feed(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         async for line in source:
@@ -59,7 +60,8 @@ async def through_the_program() -> None:
                 await target.drain()  # waits while the pipe is full
         target.close()
 
-    _, (output, _) = await asyncio.gather(feed(seq.stdout, sort.stdin), sort.communicate())
+    # Both at once: each waits for the other when its pipe is full.
+    _, output = await asyncio.gather(feed(seq.stdout, sort.stdin), sort.stdout.read())
     lines, codes = output.split(), await asyncio.gather(seq.wait(), sort.wait())
     print(f"seq | odd ones | sort: {len(lines)} lines, first {lines[0]!r}, exit codes {codes}")
 

@@ -25,9 +25,9 @@ EXPECTED = {
         "    dough: done",
         " sandwich: failed, no oven today",
     ),
-    "echo_callbacks": tuple(f"client {number}: 400 messages echoed" for number in range(5)),
-    "echo_coroutines": tuple(f"client {number}: 400 messages echoed" for number in range(5)),
-    "echo_futures": tuple(f"client {number}: 400 messages echoed" for number in range(5)),
+    "echo_callbacks": tuple(f"client {number}: 200 messages echoed" for number in range(5)),
+    "echo_coroutines": tuple(f"client {number}: 200 messages echoed" for number in range(5)),
+    "echo_futures": tuple(f"client {number}: 200 messages echoed" for number in range(5)),
     "echo_tls": (
         "client 2: 100 messages echoed over TLSv1.3",
         "stranger: unable to get local issuer certificate",
