@@ -13,6 +13,7 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 
 from _support import command_line
 
@@ -74,8 +75,8 @@ async def how_it_ended() -> None:
     print(f"shell: {out!r}, {err!r}, exit code {shell.returncode}")
 
 
-async def too_slow(*command: str) -> None:
-    """Wait a while, ask it to end, wait a little, end it."""
+async def too_slow(grace: float, *command: str) -> None:
+    """Wait a while, ask it to end, wait `grace` seconds more, end it."""
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
     assert process.stdout
     try:
@@ -84,11 +85,8 @@ async def too_slow(*command: str) -> None:
             await process.wait()
     except TimeoutError:
         process.terminate()
-        try:
-            async with asyncio.timeout(0.1):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), grace)
     finally:
         # However this ends: the process does, and somebody waits for it.
         if process.returncode is None:
@@ -102,8 +100,8 @@ async def main() -> None:
     await by_the_kernel()
     await through_the_program()
     await how_it_ended()
-    await too_slow("sh", "-c", "echo up; exec sleep 60")
-    await too_slow("sh", "-c", "trap '' TERM; echo up; exec sleep 60")
+    await too_slow(5, "sh", "-c", "echo up; exec sleep 60")
+    await too_slow(0.05, "sh", "-c", "trap '' TERM; echo up; exec sleep 60")
 
 
 if __name__ == "__main__":
