@@ -101,7 +101,7 @@ async def talk(server: Server, port: int) -> None:
 
 async def main() -> int:
     server = Server()
-    await server.run(grace=2)
+    await server.run(grace=5)
     return server.exit_code
 
 

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ STRICT = ("-X", "dev", "-W", "error")
 SLOW_CALLBACK = re.compile(r"^Executing .* took \d+\.\d+ seconds\n", re.MULTILINE)
 LIMIT = 40
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * LIMIT)]
 
 
 def need_libraries(name: str) -> None:
@@ -43,12 +44,12 @@ def need_libraries(name: str) -> None:
 class Run:
     """A child process, started at once and waited for later."""
 
-    def __init__(self, *words: str, tmp: Path) -> None:
+    def __init__(self, words: Sequence[str], folder: Path) -> None:
         environ = {name: value for name, value in os.environ.items() if name[:6] != "PYTHON"}
         self.process = subprocess.Popen(
             [sys.executable, *words],
-            env={**environ, "TMPDIR": str(tmp)},
-            cwd=tmp,
+            env={**environ, "TMPDIR": str(folder)},
+            cwd=folder,
             process_group=0,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -58,24 +59,40 @@ class Run:
 
     def finish(self) -> tuple[int, str, str]:
         """Its exit code, output and errors: the pipes end when no child of it is left either."""
-        try:
-            output, errors = self.process.communicate(timeout=LIMIT)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            output, errors = self.process.communicate()
-            pytest.fail(f"still running after {LIMIT} s: {output}{errors}")
+        output, errors = self.process.communicate(timeout=LIMIT)
         return self.process.returncode, output, SLOW_CALLBACK.sub("", errors)
+
+    def kill(self) -> None:
+        """End it, and what it has started, unless it has ended."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Starts Python with these arguments; a run leaves no file, and is ended with the test."""
+    runs: list[Run] = []
+
+    def start(*words: str) -> Run:
+        runs.append(Run(words, tmp_path))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.kill()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_prints_what_it_should_on_each_loop(name: str, tmp_path: Path) -> None:
+def test_prints_what_it_should_on_each_loop(name: str, start: Callable[..., Run]) -> None:
     """No error, no warning, nothing left behind, and the same lines from all loops."""
     need_libraries(name)
     program = str(FOLDER / f"{name}.py")
-    runs = {"aioxide": Run(*STRICT, program, tmp=tmp_path)}
+    runs = {"aioxide": start(*STRICT, program)}
     if name in WITH_LOOP:
         others = ["asyncio", "uvloop"] if importlib.util.find_spec("uvloop") else ["asyncio"]
-        runs |= {loop: Run(program, "--loop", loop, tmp=tmp_path) for loop in others}
+        runs |= {loop: start(program, "--loop", loop) for loop in others}
     results = {loop: run.finish() for loop, run in runs.items()}
     for loop, (code, _, errors) in results.items():
         assert (code, errors) == (0, ""), loop
@@ -83,33 +100,31 @@ def test_prints_what_it_should_on_each_loop(name: str, tmp_path: Path) -> None:
     assert set(EXPECTED[name]) <= set(lines)
     for loop, (_, output, _) in results.items():
         assert output.splitlines() == lines, loop
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_ends_quietly_on_ctrl_c(name: str, tmp_path: Path) -> None:
+def test_ends_quietly_on_ctrl_c(name: str, start: Callable[..., Run]) -> None:
     """Pressed after the first line: exit code 130 as from a shell, and no traceback."""
     need_libraries(name)
-    run = Run(INTERRUPTED, str(FOLDER / f"{name}.py"), tmp=tmp_path)
+    run = start(INTERRUPTED, str(FOLDER / f"{name}.py"))
     code, output, errors = run.finish()
     assert (code, errors) == (128 + signal.SIGINT, "")
     assert output
-    assert not list(tmp_path.iterdir())
 
 
-def test_wrong_option_is_one_line(tmp_path: Path) -> None:
-    code, output, errors = Run(str(FOLDER / "timeouts.py"), "--loop=fast", tmp=tmp_path).finish()
+def test_wrong_option_is_one_line(start: Callable[..., Run]) -> None:
+    code, output, errors = start(str(FOLDER / "timeouts.py"), "--loop=fast").finish()
     assert (code, output) == (2, "")
     (line,) = errors.splitlines()
     assert "--loop" in line
     assert "aioxide" in line
 
 
-def test_missing_library_is_one_sentence(tmp_path: Path) -> None:
-    hidden = "import runpy, sys; sys.modules['aiohttp'] = None; runpy.run_path(sys.argv[1])"
-    run = Run("-c", f"import sys; sys.path.insert(0, {str(FOLDER)!r}); {hidden}",
-              str(FOLDER / "service_aiohttp.py"), tmp=tmp_path)  # fmt: skip
-    code, output, errors = run.finish()
+def test_missing_library_is_one_sentence(start: Callable[..., Run]) -> None:
+    program = FOLDER / "service_aiohttp.py"
+    hidden = "import runpy, sys; sys.modules['aiohttp'] = None; sys.path.insert(0, sys.argv[2])"
+    words = f"{hidden}; runpy.run_path(sys.argv[1])", str(program), str(FOLDER)
+    code, output, errors = start("-c", *words).finish()
     assert (code, output) == (1, "")
     assert errors == "This example needs aiohttp, which is not installed: pip install aiohttp\n"
 
