@@ -27,8 +27,9 @@ class BackgroundLoop:
     """A context manager: a loop that runs in a thread of its own until the block ends."""
 
     def __init__(self, new_event_loop: LoopFactory) -> None:
+        # A daemon: should Ctrl-C come before the block begins, the program does not wait for it.
         self.thread = threading.Thread(
-            target=self.run, args=(new_event_loop,), name="background loop"
+            target=self.run, args=(new_event_loop,), name="background loop", daemon=True
         )
         self.ready = threading.Event()
 
@@ -82,11 +83,13 @@ def main(new_event_loop: LoopFactory) -> None:
 
         # The loop is kept busy, so that the handle's call is still to come when it is cancelled.
         go_on = threading.Event()
-        background.loop.call_soon_threadsafe(go_on.wait)
-        handle = background.loop.call_soon_threadsafe(called.append, "cancelled in time")
-        background.loop.call_soon_threadsafe(called.append, "not cancelled")
-        handle.cancel()
-        go_on.set()
+        try:
+            background.loop.call_soon_threadsafe(go_on.wait)
+            handle = background.loop.call_soon_threadsafe(called.append, "cancelled in time")
+            background.loop.call_soon_threadsafe(called.append, "not cancelled")
+            handle.cancel()
+        finally:
+            go_on.set()
 
         started = threading.Event()
         endless = background.submit(wait_for_ever(started, called))

@@ -96,7 +96,7 @@ def serving() -> Iterator[str]:
     config = uvicorn.Config(app, loop="aioxide:new_event_loop", log_level="warning")
     server = uvicorn.Server(config)
     with create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
