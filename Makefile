@@ -58,10 +58,10 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all lint fmt bench bench-quick bench-guard build docs clean FORCE
+	test-all lint fmt bench bench-quick bench-guard bench-examples build docs clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/extension $(STAMPS)/demo ## build, then crawl a local site in every way that Python has (DEMO_ARGS="...")
 	@$(VENV)/bin/aioxide demo --scheduling benchmarks/scheduling.py \
@@ -81,7 +81,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 		cargo test $(LOCKED) -p aioxide-core -p aioxide-driver; \
 	fi
 
-test-python: $(STAMPS)/extension $(STAMPS)/demo ## only the Python tests: behaviour, source and types
+test-python: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/examples ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
 	@$(PY) -m pytest -m 'not conformance' $(PYTEST_ARGS)
 	@$(PY) -m pytest --quiet benchmarks
@@ -116,7 +116,7 @@ test-checked: ## Python tests on a build with Rust's debug assertions, under -X 
 
 test-all: test test-checked test-pythons ## test, test-checked and test-pythons: all that can be tested here
 
-lint: $(STAMPS)/dev ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
+lint: $(STAMPS)/dev $(STAMPS)/examples ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
 	@scripts/prerequisites.sh $(PYTHON)
 	$(call say,cargo fmt and clippy)
 	@cargo fmt --all --check
@@ -144,6 +144,9 @@ bench-quick: ## the same with few rounds: a first impression, not a record
 bench-guard: $(STAMPS)/extension $(STAMPS)/bench ## instructions of hot paths beside the record, needs valgrind (BENCH_ARGS=--record)
 	@$(PY) benchmarks/guard.py $(BENCH_ARGS)
 
+bench-examples: $(STAMPS)/extension $(STAMPS)/bench $(STAMPS)/examples ## what the programs of examples/ cost beside asyncio and uvloop
+	@$(PY) benchmarks/programs.py $(BENCH_ARGS)
+
 docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
 	@mkdir -p $(RECORDS)
 	$(call say,behaviour tests and CPython's suite on $$($(PY) --version), recorded)
@@ -161,7 +164,7 @@ clean: ## remove what make has made, and nothing else
 	done
 	@if [ -e target/CACHEDIR.TAG ]; then rm -rf target; fi
 	@rm -rf python/aioxide/_aioxide.*.so .mypy_cache .ruff_cache .pytest_cache
-	@find python scripts tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find python scripts tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment -----------------------------------------------------------------------------
 # $(STAMPS)/venv       $(VENV) was made by this file, of $(PYTHON)
@@ -184,7 +187,7 @@ $(STAMPS)/venv: $(if $(wildcard $(PY)),,FORCE)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-EXTRAS := $(addprefix $(STAMPS)/,dev demo bench)
+EXTRAS := $(addprefix $(STAMPS)/,dev demo bench examples)
 
 $(EXTRAS:=.txt): $(STAMPS)/%.txt: pyproject.toml scripts/extras.py $(STAMPS)/venv
 	@$(PY) scripts/extras.py $* > $@.new

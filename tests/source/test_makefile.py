@@ -54,7 +54,7 @@ def house(tmp_path: Path) -> Path:
     for name in ("Makefile", "Cargo.toml", "Cargo.lock", "pyproject.toml"):
         shutil.copy(tree.ROOT / name, tmp_path / name)
     shutil.copytree(tree.ROOT / "scripts", tmp_path / "scripts")
-    for folder in ("crates", "python/aioxide", "tests", "benchmarks"):
+    for folder in ("crates", "python/aioxide", "tests", "benchmarks", "examples"):
         (tmp_path / folder).mkdir(parents=True)
     return tmp_path
 
