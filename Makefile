@@ -168,7 +168,7 @@ sdist: $(STAMPS)/dev $(STAMPS)/package ## the source distribution in target/whee
 	@$(PY) scripts/check_package.py $(WHEELS)/aioxide-*.tar.gz
 
 test-package: sdist ## build and install from the source distribution, as pip does, and try what it gives
-	$(call say,installing the source distribution; this builds everything, and takes some minutes)
+	$(call say,installing the source distribution: this builds everything and takes some minutes)
 	@CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sdist $(PY) scripts/check_install.py $(WHEELS)/aioxide-*.tar.gz
 
 clean: ## remove what make has made, and nothing else

@@ -188,6 +188,42 @@ def test_no_loop_at_all() -> None:
     assert out == f"no loop: OSError: [Errno {errno.EMFILE}] {os.strerror(errno.EMFILE)}\n"
 
 
+def with_step(step: str, *words: str) -> tuple[int, str, str]:
+    """The doctor with this as the first step of its self test."""
+    program = (
+        "import asyncio, signal, sys\n"
+        "from aioxide.doctor import main, self_test\n"
+        f"async def step():\n    {step}\n"
+        "self_test.STEPS = {'first': step} | self_test.STEPS\n"
+        "self_test._PATIENCE_S = 5\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    return finish([sys.executable, "-c", program, *words])
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ("raise OSError(24, 'no more')", "OSError: [Errno 24] no more"),
+        ("raise RuntimeError('two\\n  lines')", "RuntimeError: two lines"),
+        ("raise KeyError", "KeyError"),
+        ("raise TimeoutError", "TimeoutError: not over after 5 s"),
+    ],
+)
+def test_a_step_that_fails_is_told_in_one_line(step: str, sentence: str) -> None:
+    code, out, errors = with_step(step)
+    assert (code, errors) == (1, "")
+    shown = columns(out)
+    assert shown["self test"] == "failed: first"
+    assert shown["first"] == sentence
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_ctrl_c(words: list[str]) -> None:
+    result = with_step("signal.raise_signal(signal.SIGINT)\n    await asyncio.sleep(3600)", *words)
+    assert result == (130, "", "aioxide doctor: interrupted\n")
+
+
 @pytest.mark.skipif(backend() != "uring", reason="no uring here")
 @pytest.mark.parametrize(
     ("name", "part"), [("EPERM", "by a seccomp filter"), ("ENOSYS", "a sandbox hides it")]
