@@ -21,6 +21,13 @@ _DISABLED = Path("/proc/sys/kernel/io_uring_disabled")
 _STATUS = Path("/proc/self/status")
 # The number of epoll_pwait2 where aioxide is built for; it was added after numbers became common.
 _EPOLL_PWAIT2 = 441
+# The same aioxide, wherever this process has found it.
+_ATTEMPT = f"""\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from {ring.__name__} import attempt
+print(json.dumps(attempt()))
+"""
 # A probe takes a fraction of a second; the start of a Python on a busy machine may take more.
 _PATIENCE_S = 60
 
@@ -42,16 +49,10 @@ def _probe() -> dict[str, Any] | None:
     """What went wrong with io_uring, None if nothing. A filter may kill the process that tries."""
     if not sys.executable:
         return {"text": "not tried, since this Python does not know its executable"}
-    root = str(Path(__file__).resolve().parents[2])
-    known = os.environ.get("PYTHONPATH")
-    environment = os.environ | {
-        "AIOXIDE_FILES": "uring",
-        "PYTHONPATH": root if not known else os.pathsep.join((root, known)),
-    }
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", ring.__name__],
-            env=environment,
+            [sys.executable, "-c", _ATTEMPT, json.dumps(sys.path)],
+            env=os.environ | {"AIOXIDE_FILES": "uring"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

@@ -1,4 +1,4 @@
-"""`python -m aioxide.doctor.ring`: read a file by io_uring, and print what went wrong as JSON.
+"""Read a file by io_uring.
 
 In a process of its own, with AIOXIDE_FILES=uring: some filters answer the first call with a signal.
 """
@@ -6,7 +6,6 @@ In a process of its own, with AIOXIDE_FILES=uring: some filters answer the first
 from __future__ import annotations
 
 import errno
-import json
 from typing import Any
 
 from .. import _aioxide, run
@@ -27,7 +26,3 @@ def attempt() -> dict[str, Any] | None:
 async def _read() -> None:
     async with open_file(__file__, "rb") as file:
         await file.read(1)
-
-
-if __name__ == "__main__":
-    print(json.dumps(attempt()))
