@@ -28,6 +28,8 @@ STAMPS := $(VENV)/.aioxide
 # What the runs leave for docs/compatibility.md.
 RECORDS := $(CARGO_TARGET_DIR)/compatibility
 WHEELS := $(CARGO_TARGET_DIR)/wheels
+# Where maturin looks for the package ziglang, if WHEEL_ARGS has --zig.
+export CARGO_ZIGBUILD_PYTHON_PATH := $(abspath $(PY))
 MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
