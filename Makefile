@@ -10,6 +10,8 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 CONFORMANCE_ARGS ?=
 BENCH_ARGS ?=
+# Further arguments for maturin when it builds a wheel, as "--zig --compatibility manylinux_2_28".
+WHEEL_ARGS ?=
 # Which suites `make downstream` runs; all of them if empty.
 SUITES ?=
 CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -26,6 +28,9 @@ PY := $(VENV)/bin/python
 STAMPS := $(VENV)/.aioxide
 # What the runs leave for docs/compatibility.md.
 RECORDS := $(CARGO_TARGET_DIR)/compatibility
+WHEELS := $(CARGO_TARGET_DIR)/wheels
+# Where maturin looks for the package ziglang, if WHEEL_ARGS has --zig.
+export CARGO_ZIGBUILD_PYTHON_PATH := $(abspath $(PY))
 MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
@@ -58,7 +63,8 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all lint fmt bench bench-quick bench-guard bench-examples build docs clean FORCE
+	test-all test-package lint fmt bench bench-quick bench-guard bench-examples build docs wheel sdist \
+	clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -158,6 +164,24 @@ docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what 
 	@$(PY) scripts/compatibility.py --records $(RECORDS)
 	@$(PY) scripts/check_docs.py
 
+wheel: $(STAMPS)/extension $(STAMPS)/package ## a wheel for $(PYTHON) in target/wheels, its content checked, and installed to try it
+	$(call say,building the wheel for $$($(PY) --version))
+	@tag=$$($(PY) -c 'import sys; print("cp%d%d" % sys.version_info[:2])'); \
+	rm -f $(WHEELS)/aioxide-*-$$tag-*.whl; \
+	$(call logged,$(VENV)/bin/maturin build --release $(LOCKED) --interpreter $(PY) --out $(WHEELS) $(WHEEL_ARGS)); \
+	$(PY) scripts/check_package.py $(WHEELS)/aioxide-*-$$tag-*.whl; \
+	$(PY) scripts/check_install.py $(WHEELS)/aioxide-*-$$tag-*.whl
+
+sdist: $(STAMPS)/dev $(STAMPS)/package ## the source distribution in target/wheels, its content checked
+	$(call say,making the source distribution)
+	@rm -f $(WHEELS)/aioxide-*.tar.gz
+	@$(call logged,$(VENV)/bin/maturin sdist --out $(WHEELS))
+	@$(PY) scripts/check_package.py $(WHEELS)/aioxide-*.tar.gz
+
+test-package: sdist ## build and install from the source distribution, as pip does, and try what it gives
+	$(call say,installing the source distribution: this builds everything and takes some minutes)
+	@CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sdist $(PY) scripts/check_install.py $(WHEELS)/aioxide-*.tar.gz
+
 clean: ## remove what make has made, and nothing else
 	@for venv in $(VENV) $(VENV)-checked $(VENV)-3.*; do \
 		if [ -e "$$venv/.made-by-make" ]; then rm -rf -- "$$venv"; fi; \
@@ -187,7 +211,7 @@ $(STAMPS)/venv: $(if $(wildcard $(PY)),,FORCE)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-EXTRAS := $(addprefix $(STAMPS)/,dev demo bench examples)
+EXTRAS := $(addprefix $(STAMPS)/,dev demo bench examples package)
 
 $(EXTRAS:=.txt): $(STAMPS)/%.txt: pyproject.toml scripts/extras.py $(STAMPS)/venv
 	@$(PY) scripts/extras.py $* > $@.new

@@ -39,7 +39,12 @@ class EventLoop(  # type: ignore[misc]
     """
 
     def __init__(self) -> None:
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            # No descriptor left, say. Without this, __del__ would close what was never opened.
+            self._close_core()
+            raise
         super().__init__()
         _registry.connect_debugger()
 
