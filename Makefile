@@ -32,7 +32,9 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml
 # The modules of CPython's suite about names that install() replaces.
 INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
-ONCE := --ignore=tests/source --ignore=tests/typing
+ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs
+# The extras that the Python tests need beside dev.
+TEST_EXTRAS ?= demo docs
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
 BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/downstream tests/source tests/typing, \
 	$(sort $(wildcard tests/*.py) $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
@@ -57,7 +59,7 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all lint fmt bench bench-quick build docs clean FORCE
+	test-all lint fmt bench bench-quick build docs compatibility clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -79,7 +81,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 		cargo test $(LOCKED) -p aioxide-core -p aioxide-driver; \
 	fi
 
-test-python: $(STAMPS)/extension $(STAMPS)/demo ## only the Python tests: behaviour, source and types
+test-python: $(STAMPS)/extension $(addprefix $(STAMPS)/,$(TEST_EXTRAS)) ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
 	@$(PY) -m pytest -m 'not conformance' $(PYTEST_ARGS)
 	@$(PY) -m pytest --quiet benchmarks
@@ -102,7 +104,7 @@ test-pythons: $(STAMPS)/venv ## Python tests and CPython's suite on the other Py
 	while read -r minor path <&3; do \
 		$(MAKE) --no-print-directory test-python conformance PYTHON="$$path" \
 			VENV="$(VENV)-$$minor" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/py$$minor" \
-			PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
+			TEST_EXTRAS=demo PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
 	done 3< $(STAMPS)/pythons; \
 	[ -z "$$failed" ] || { echo "aioxide: failed on Python$$failed" >&2; exit 1; }
 
@@ -139,7 +141,11 @@ bench: $(STAMPS)/extension $(STAMPS)/bench ## the scheduling benchmark beside as
 bench-quick: ## the same with few rounds: a first impression, not a record
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
 
-docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
+docs: $(STAMPS)/extension $(STAMPS)/docs ## build the guide into target/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir $(CARGO_TARGET_DIR)/site
+	$(call say,the guide is $(CARGO_TARGET_DIR)/site/index.html)
+
+compatibility: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
 	@mkdir -p $(RECORDS)
 	$(call say,behaviour tests and CPython's suite on $$($(PY) --version), recorded)
 	@AIOXIDE_COMPATIBILITY_RECORD=$(RECORDS)/used.json $(PY) -m pytest --quiet -p no:cacheprovider \
@@ -179,7 +185,7 @@ $(STAMPS)/venv: $(if $(wildcard $(PY)),,FORCE)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-EXTRAS := $(addprefix $(STAMPS)/,dev demo bench)
+EXTRAS := $(addprefix $(STAMPS)/,dev demo bench docs)
 
 $(EXTRAS:=.txt): $(STAMPS)/%.txt: pyproject.toml scripts/extras.py $(STAMPS)/venv
 	@$(PY) scripts/extras.py $* > $@.new

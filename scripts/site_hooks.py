@@ -1,0 +1,1 @@
+"""What MkDocs does not do by itself: nothing yet."""
