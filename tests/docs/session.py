@@ -35,7 +35,8 @@ class Session:
         self.page = page
         self.folder = folder
         self._web = f'"{web[0]}", {web[1]}'
-        self._port = PORT
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = str(free.getsockname()[1])
         self._servers: list[subprocess.Popen[str]] = []
         scripts = sysconfig.get_path("scripts")
         self._environ = {
@@ -133,8 +134,6 @@ class Session:
 
     def _start_server(self, block: Block) -> None:
         ((command, shown),) = commands(block)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = str(free.getsockname()[1])
         server = subprocess.Popen(
             ["bash", "-c", f"exec {self._adapted(command)}"],
             cwd=self.folder,
@@ -160,4 +159,3 @@ class Session:
             printed, _ = server.communicate()
             assert "Traceback" not in printed, printed
             assert server.returncode in {0, 130, -signal.SIGINT}, (server.returncode, printed)
-        self._port = PORT
