@@ -43,6 +43,7 @@ class Session:
             **os.environ,
             "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
+            "HOME": str(folder),
         }
         self._stderr = tempfile.TemporaryFile("w+")
         self._python = subprocess.Popen(
@@ -75,7 +76,7 @@ class Session:
         complaints = self._stderr.read()
         self._stderr.close()
         for server in self._servers:
-            server.kill()
+            os.killpg(server.pid, signal.SIGKILL)
             server.communicate()
         assert error is not None or not complaints, complaints
 
@@ -142,6 +143,7 @@ class Session:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self._servers.append(server)
         assert server.stdout is not None
@@ -155,7 +157,8 @@ class Session:
     def _end_servers(self) -> None:
         while self._servers:
             server = self._servers.pop()
-            server.send_signal(signal.SIGINT)
+            # As a terminal does: to the server and whatever it has started.
+            os.killpg(server.pid, signal.SIGINT)
             printed, _ = server.communicate()
             assert "Traceback" not in printed, printed
             assert server.returncode in {0, 130, -signal.SIGINT}, (server.returncode, printed)
