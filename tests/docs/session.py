@@ -44,6 +44,8 @@ class Session:
             "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
             "HOME": str(folder),
+            # It imports all of hypothesis in each run.
+            "PYTEST_ADDOPTS": "-p no:hypothesispytest",
         }
         self._stderr = tempfile.TemporaryFile("w+")
         self._python = subprocess.Popen(
