@@ -36,7 +36,7 @@ ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs
 # The extras that the Python tests need beside dev.
 TEST_EXTRAS ?= demo docs
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
-BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/downstream tests/source tests/typing, \
+BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/docs tests/downstream tests/source tests/typing, \
 	$(sort $(wildcard tests/*.py) $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
 MISUSE := --no-warn-unused-ignores $(addprefix --disable-error-code=,arg-type attr-defined call-arg \
 	comparison-overlap has-type misc no-any-return no-untyped-call operator union-attr var-annotated)
@@ -116,7 +116,7 @@ test-checked: ## Python tests on a build with Rust's debug assertions, under -X 
 
 test-all: test test-checked test-pythons ## test, test-checked and test-pythons: all that can be tested here
 
-lint: $(STAMPS)/dev ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
+lint: $(STAMPS)/dev $(STAMPS)/docs ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
 	@scripts/prerequisites.sh $(PYTHON)
 	$(call say,cargo fmt and clippy)
 	@cargo fmt --all --check

@@ -138,7 +138,11 @@ def timelines() -> Drawing:
     ways = [
         ("Blocking, one by one", "one thread, which waits most of the time", one_by_one()),
         ("Threads", "one to a request; the system switches", interleaved(switch=0.3)),
-        ("Tasks on an event loop", "one thread; it switches where it awaits", interleaved(switch=0)),
+        (
+            "Tasks on an event loop",
+            "one thread; it switches where it awaits",
+            interleaved(switch=0),
+        ),
     ]
     longest = max(bar.end for _, _, bars in ways for bar in bars)
     scale = (WIDTH - 40) / longest

@@ -8,8 +8,6 @@ from asyncio is named in one sentence.
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import inspect
 from functools import cache
 from pathlib import Path
@@ -54,7 +52,9 @@ class NativeMembers(griffe.Extension):
 
 def own_members(kind: type) -> list[str]:
     """The public members of a class that are defined in this package."""
-    return [name for name in dir(kind) if not name.startswith("_") and _is_ours(definer(kind, name))]
+    return [
+        name for name in dir(kind) if not name.startswith("_") and _is_ours(definer(kind, name))
+    ]
 
 
 def definer(kind: type, name: str) -> type:
@@ -94,7 +94,7 @@ def _function(name: str, made: Any, declared: Any, *, bound: bool = False) -> gr
     """A function with the parameters that it has and the types that are declared for them."""
     types = dict.fromkeys(["return"])
     if isinstance(declared, griffe.Function):
-        types = {each.name: each.annotation for each in declared.parameters}
+        types |= {each.name: each.annotation for each in declared.parameters}
         types["return"] = _awaited(declared.returns)
     try:
         signature = inspect.signature(made)
@@ -113,13 +113,13 @@ def _function(name: str, made: Any, declared: Any, *, bound: bool = False) -> gr
                 griffe.Parameter(
                     each.name,
                     kind=griffe.ParameterKind(each.kind.description),
-                    annotation=types.get(each.name) or _spelt(each.annotation),
+                    annotation=_spelt(each.annotation) or types.get(each.name),
                     default=None if each.default is each.empty else repr(each.default),
                 )
                 for each in found
             )
         ),
-        returns=types["return"] or _spelt(signature.return_annotation),
+        returns=_spelt(signature.return_annotation) or types["return"],
     )
 
 

@@ -5,8 +5,8 @@ A block's language and title decide, and both are visible to the reader:
 * ``python``: run, in the order of the page, in one namespace to a page;
 * ``text title="prints"`` after it: what the block prints;
 * any block with a file's name as its title: written to the page's folder under that name;
-* ``console``: each line after ``$`` is run in that folder, and has to succeed. If output is shown, it
-  has to be that; ``...`` stands for anything;
+* ``console``: each line after ``$`` is run in that folder, and has to succeed. If output is shown,
+  it has to be that; ``...`` stands for anything;
 * ``console title="until Ctrl-C"``: a server. It is started, and has to print what is shown; it
   ends, by Ctrl-C and without a traceback, before the next heading;
 * ``console title="not run by the tests: why"`` (and ``python`` alike): only read;

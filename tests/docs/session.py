@@ -47,7 +47,7 @@ class Session:
             # It imports all of hypothesis in each run.
             "PYTEST_ADDOPTS": "-p no:hypothesispytest",
         }
-        self._stderr = tempfile.TemporaryFile("w+")
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._python = subprocess.Popen(
             [sys.executable, "-X", "dev", "-W", "error", Path(__file__).with_name("child.py")],
             cwd=folder,
