@@ -20,7 +20,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from scripts.figures import FIGURES, STYLE, WIDTH
+from scripts.figures import FIGURES, STYLE
 
 RECORD = FIGURES / "experiment.json"
 FIGURE = FIGURES / "experiment.svg"
@@ -32,7 +32,7 @@ TITLE = "Time and processor time that each way to crawl the site took"
 _INK, _SOFT, _WAIT, _WORK = "#000001", "#000002", "#000003", "#000004"
 _VARIABLES = {_INK: "--ink", _SOFT: "--soft", _WAIT: "--wait", _WORK: "--work"}
 _POINT = 4 / 3  # pixels
-_ROW = 17  # pixels
+_ROW, _WIDTH = 17, 370  # pixels
 
 
 def rows(record: dict[str, Any]) -> list[tuple[str, dict[str, Any] | None]]:
@@ -57,7 +57,7 @@ def draw(record: dict[str, Any]) -> str:
     height = len(lines) * _ROW + 50
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "aioxide", "font.size": 11 / _POINT}
     with mpl.rc_context(settings):
-        figure = Figure((WIDTH / 96, height / 96), layout="constrained")
+        figure = Figure((_WIDTH / 96, height / 96), layout="constrained")
         axes: Any = figure.subplots()
         longest = max(figures["wall_s"]["high"] for _, figures in lines if figures)
         for at, (name, figures) in enumerate(lines):
