@@ -62,7 +62,7 @@ endif
 	test-all lint fmt bench bench-quick build docs compatibility clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/extension $(STAMPS)/demo ## build, then crawl a local site on asyncio, uvloop and aioxide
 	@$(VENV)/bin/aioxide demo --scheduling benchmarks/scheduling.py

@@ -40,6 +40,7 @@ def web() -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # a page starts up to twenty processes
 @pytest.mark.parametrize(
     "name",
     [

@@ -42,6 +42,7 @@ for output in notebook.cells[0].outputs:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("kernel", "cell", "printed"),
     [("python3", "cell.py", "an item\n"), ("aioxide", "loop.py", "aioxide.events\n")],

@@ -19,7 +19,8 @@ from tests.docs.pages import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+# Building is seconds of work, and more on a machine that does much else.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 # Attributes by which a page makes a browser fetch something.
 _FETCHES = {
     "script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src",
