@@ -49,6 +49,8 @@ class Page(HTMLParser):
         named = values.get("id") or ""
         if named.startswith("aioxide."):
             self._name = named
+            if "doc" not in (values.get("class") or "").split():
+                self.described[named] = ""  # written by hand: all up to the next heading
         if tag == "div" and "doc-contents" in (values.get("class") or ""):
             self.described.setdefault(self._name, "")
             self._depth = 1
@@ -135,17 +137,15 @@ def test_reference_has_every_public_name(pages: dict[str, Page]) -> None:
             described |= page.described
     assert len(ours()) > 30
     words = {name.rpartition(".")[2]: text.split() for name, text in described.items()}
-    missing = [name for name in ours() if name != "__version__" and len(words.get(name, [])) < 4]
-    assert not missing
-    assert "__version__" in (ROOT / "docs/reference/running.md").read_text(encoding="utf-8")
+    assert not [name for name in ours() if len(words.get(name, [])) < 4]
 
 
 @pytest.mark.parametrize("name", ours())
 def test_members_have_descriptions(name: str) -> None:
     """A public member that is ours says what it does."""
     kind = getattr(aioxide, name)
+    assert kind.__doc__
     if not isinstance(kind, type):
-        assert kind.__doc__
         return
     for member in native_members.own_members(kind):
         assert vars(native_members.definer(kind, member))[member].__doc__, member
