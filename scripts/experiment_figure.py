@@ -75,7 +75,8 @@ def draw(record: dict[str, Any]) -> str:
         axes.set_xlim(0, longest * 1.36)
         axes.set_ylim(len(lines) - 0.4, -1.6)
         axes.text(0, -1.1, "time on the clock", color=_SOFT, va="center", weight="bold")
-        axes.text(longest * 0.62, -1.1, "processor time", color=_WORK, va="center", weight="bold")
+        style: Any = {"va": "center", "ha": "right", "weight": "bold"}
+        axes.text(longest * 1.36, -1.1, "processor time", color=_WORK, **style)
         axes.axis("off")
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
