@@ -38,9 +38,11 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml
 # The modules of CPython's suite about names that install() replaces.
 INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
-ONCE := --ignore=tests/source --ignore=tests/typing
+ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs
+# The extras that the Python tests need beside dev.
+TEST_EXTRAS ?= demo docs examples
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
-BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/downstream tests/source tests/typing, \
+BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/docs tests/downstream tests/source tests/typing, \
 	$(sort $(wildcard tests/*.py) $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
 MISUSE := --no-warn-unused-ignores $(addprefix --disable-error-code=,arg-type attr-defined call-arg \
 	comparison-overlap has-type misc no-any-return no-untyped-call operator union-attr var-annotated)
@@ -63,8 +65,8 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all test-package lint fmt bench bench-quick bench-guard bench-examples build docs wheel sdist \
-	clean FORCE
+	test-all test-package lint fmt bench bench-quick bench-guard bench-examples build docs compatibility \
+	wheel sdist clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -87,7 +89,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 		cargo test $(LOCKED) -p aioxide-core -p aioxide-driver; \
 	fi
 
-test-python: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/examples ## only the Python tests: behaviour, source and types
+test-python: $(STAMPS)/extension $(addprefix $(STAMPS)/,$(TEST_EXTRAS)) ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
 	@$(PY) -m pytest -m 'not conformance' $(PYTEST_ARGS)
 	@$(PY) -m pytest --quiet benchmarks
@@ -110,7 +112,7 @@ test-pythons: $(STAMPS)/venv ## Python tests and CPython's suite on the other Py
 	while read -r minor path <&3; do \
 		$(MAKE) --no-print-directory test-python conformance PYTHON="$$path" \
 			VENV="$(VENV)-$$minor" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/py$$minor" \
-			PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
+			TEST_EXTRAS="demo examples" PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
 	done 3< $(STAMPS)/pythons; \
 	[ -z "$$failed" ] || { echo "aioxide: failed on Python$$failed" >&2; exit 1; }
 
@@ -122,7 +124,7 @@ test-checked: ## Python tests on a build with Rust's debug assertions, under -X 
 
 test-all: test test-checked test-pythons ## test, test-checked and test-pythons: all that can be tested here
 
-lint: $(STAMPS)/dev $(STAMPS)/examples ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
+lint: $(STAMPS)/dev $(STAMPS)/examples $(STAMPS)/docs ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
 	@scripts/prerequisites.sh $(PYTHON)
 	$(call say,cargo fmt and clippy)
 	@cargo fmt --all --check
@@ -153,7 +155,11 @@ bench-guard: $(STAMPS)/extension $(STAMPS)/bench ## instructions of hot paths be
 bench-examples: $(STAMPS)/extension $(STAMPS)/bench $(STAMPS)/examples ## what the programs of examples/ cost beside asyncio and uvloop
 	@$(PY) benchmarks/programs.py $(BENCH_ARGS)
 
-docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
+docs: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/docs ## build the guide into target/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir $(CARGO_TARGET_DIR)/site
+	$(call say,the guide is $(CARGO_TARGET_DIR)/site/index.html)
+
+compatibility: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
 	@mkdir -p $(RECORDS)
 	$(call say,behaviour tests and CPython's suite on $$($(PY) --version), recorded)
 	@AIOXIDE_COMPATIBILITY_RECORD=$(RECORDS)/used.json $(PY) -m pytest --quiet -p no:cacheprovider \
@@ -211,7 +217,7 @@ $(STAMPS)/venv: $(if $(wildcard $(PY)),,FORCE)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-EXTRAS := $(addprefix $(STAMPS)/,dev demo bench examples package)
+EXTRAS := $(addprefix $(STAMPS)/,dev demo bench docs examples package)
 
 $(EXTRAS:=.txt): $(STAMPS)/%.txt: pyproject.toml scripts/extras.py $(STAMPS)/venv
 	@$(PY) scripts/extras.py $* > $@.new

@@ -49,7 +49,11 @@ class EventLoop(  # type: ignore[misc]
         _registry.connect_debugger()
 
     def run_forever(self) -> None:
-        """Run until ``stop()`` is called."""
+        """Run until ``stop()`` is called.
+
+        Raises:
+            RuntimeError: if it runs already or is closed, or if another loop runs in this thread.
+        """
         self._run_forever_setup()
         try:
             self._run()

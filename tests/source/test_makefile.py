@@ -25,6 +25,7 @@ PROMISED = {
     "bench",
     "conformance",
     "test-all",
+    "compatibility",
     "docs",
     "clean",
 }
