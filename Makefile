@@ -35,12 +35,14 @@ MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+# The load generator of the benchmarks is a workspace of its own.
+LOADGEN := --manifest-path benchmarks/loadgen/Cargo.toml --target-dir target/loadgen
 # The modules of CPython's suite about names that install() replaces.
 INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
 ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs
 # The extras that the Python tests need beside dev.
-TEST_EXTRAS ?= demo docs examples
+TEST_EXTRAS ?= demo docs examples bench
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
 BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/docs tests/downstream tests/source tests/typing, \
 	$(sort $(wildcard tests/*.py) $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
@@ -65,8 +67,8 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all test-package lint fmt bench bench-quick bench-guard bench-examples build docs compatibility \
-	wheel sdist clean FORCE
+	test-all test-package lint fmt bench bench-quick bench-docs bench-guard bench-examples build docs \
+	compatibility wheel sdist clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -88,6 +90,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 	else \
 		cargo test $(LOCKED) -p aioxide-core -p aioxide-driver; \
 	fi
+	@cargo test $(LOCKED) --quiet $(LOADGEN)
 
 test-python: $(STAMPS)/extension $(addprefix $(STAMPS)/,$(TEST_EXTRAS)) ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
@@ -112,7 +115,7 @@ test-pythons: $(STAMPS)/venv ## Python tests and CPython's suite on the other Py
 	while read -r minor path <&3; do \
 		$(MAKE) --no-print-directory test-python conformance PYTHON="$$path" \
 			VENV="$(VENV)-$$minor" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/py$$minor" \
-			TEST_EXTRAS="demo examples" PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
+			TEST_EXTRAS="demo examples bench" PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
 	done 3< $(STAMPS)/pythons; \
 	[ -z "$$failed" ] || { echo "aioxide: failed on Python$$failed" >&2; exit 1; }
 
@@ -129,6 +132,8 @@ lint: $(STAMPS)/dev $(STAMPS)/examples $(STAMPS)/docs ## formatting, clippy, ruf
 	$(call say,cargo fmt and clippy)
 	@cargo fmt --all --check
 	@PYO3_PYTHON=$(abspath $(PY)) cargo clippy $(LOCKED) --quiet --workspace --all-targets -- -D warnings
+	@cargo fmt --check --manifest-path benchmarks/loadgen/Cargo.toml
+	@cargo clippy $(LOCKED) --quiet $(LOADGEN) --all-targets -- -D warnings
 	$(call say,ruff and mypy)
 	@$(PY) -m ruff check --quiet
 	@$(PY) -m ruff format --quiet --diff
@@ -140,14 +145,19 @@ lint: $(STAMPS)/dev $(STAMPS)/examples $(STAMPS)/docs ## formatting, clippy, ruf
 
 fmt: $(STAMPS)/dev ## format Rust and Python, and apply ruff's safe fixes
 	@cargo fmt --all
+	@cargo fmt --manifest-path benchmarks/loadgen/Cargo.toml
 	@$(PY) -m ruff check --quiet --fix-only
 	@$(PY) -m ruff format --quiet
 
-bench: $(STAMPS)/extension $(STAMPS)/bench ## the scheduling benchmark beside asyncio and uvloop (BENCH_ARGS="...")
-	@$(PY) benchmarks/scheduling.py $(BENCH_ARGS)
+bench: $(STAMPS)/extension $(STAMPS)/bench ## every benchmark beside the other loops, most of an hour (BENCH_ARGS="-g echo")
+	@$(PY) benchmarks/suite.py $(BENCH_ARGS)
 
-bench-quick: ## the same with few rounds: a first impression, not a record
+bench-quick: ## few rows of each, short: a first impression in some minutes, not a record
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-docs: $(STAMPS)/bench ## write docs/benchmarks.md and its charts from benchmarks/records (BENCH_ARGS=--readme)
+	@$(PY) benchmarks/results.py $(BENCH_ARGS)
+	@$(PY) scripts/check_docs.py
 
 bench-guard: $(STAMPS)/extension $(STAMPS)/bench ## instructions of hot paths beside the record, needs valgrind (BENCH_ARGS=--record)
 	@$(PY) benchmarks/guard.py $(BENCH_ARGS)

@@ -52,6 +52,10 @@ class Child:
             bufsize=0,
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def say(self) -> None:
         """An empty line, which means: go on."""
         assert self._process.stdin is not None

@@ -1,23 +1,21 @@
-"""The echo server under test, in a process of its own.
-
-Prints the port, then its CPU time for each line on standard input, until that ends. The control
-thread sleeps in a read all the time in between, without the GIL.
-"""
+"""The echo server under test, in all the ways that asyncio offers; driven as serving.py says."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import resource
-import sys
-import threading
-from typing import Any, cast
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
 
-from implementations import IMPLEMENTATIONS, new_loop, pin
+from serving import BACKLOG, listening_socket, options_parser, place, serve
 
-BACKLOG = 2048
+if TYPE_CHECKING:
+    import argparse
+
+    from implementations import Environment
+
+CHUNK = 65536
 
 
 class Echo(asyncio.Protocol):
@@ -43,69 +41,123 @@ class ThreeWrites(Echo):
         write(data[32:])
 
 
-async def echo_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The loop of the asyncio documentation."""
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        writer.close()
+class BufferedEcho(asyncio.BufferedProtocol):
+    """Reads into one buffer for all; what is written is a copy, since a transport may keep it."""
+
+    transport: asyncio.Transport
+    buffer = memoryview(bytearray(2 * CHUNK))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.transport.write(bytes(self.buffer[:nbytes]))
 
 
-async def start(mode: str, aio: Any) -> tuple[asyncio.Server, int]:
-    """Start the server; it and its port."""
-    loop = asyncio.get_running_loop()
-    if mode == "streams":
-        server = await aio.start_server(echo_stream, "127.0.0.1", 0, backlog=BACKLOG)
-    else:
-        protocol = {"protocol": Echo, "three-writes": ThreeWrites}[mode]
-        server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=BACKLOG)
-    port: int = server.sockets[0].getsockname()[1]
-    return server, port
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def say(message: dict[str, int]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+def stream_handler(mode: str, size: int) -> Handler:
+    """The loop of the asyncio documentation, with one of the three ways to read.
 
-
-def answer_control() -> None:
-    """CPU time for each line; at the end of input the process is over."""
-    for _ in sys.stdin:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        say({"user_us": round(usage.ru_utime * 1e6), "system_us": round(usage.ru_stime * 1e6)})
-    os._exit(0)
-
-
-def settle_malloc() -> None:
-    """Leave glibc's malloc as it is in a server that has lived a while.
-
-    Freeing one block above its mmap threshold raises the threshold; until then every larger buffer
-    is a mmap, page faults and a munmap.
+    It expects connections to be reset, as servers have to: a traceback in the log is dear.
     """
-    block = bytearray(1 << 20)
-    del block
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(CHUNK):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def handle_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(line)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def handle_exactly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                writer.write(await reader.readexactly(size))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    return {"streams": handle, "readline": handle_lines, "readexactly": handle_exactly}[mode]
+
+
+async def echo_sock(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """The same with the loop's methods for sockets."""
+    try:
+        with sock:
+            while data := await loop.sock_recv(sock, CHUNK):
+                await loop.sock_sendall(sock, data)
+    except ConnectionError:
+        pass
+
+
+async def accept_socks(env: Environment, listener: socket.socket) -> None:
+    tasks: set[asyncio.Task[None]] = set()
+    while True:
+        sock, _ = await env.loop.sock_accept(listener)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = env.loop.create_task(echo_sock(env.loop, sock))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+PROTOCOLS = {"protocol": Echo, "three-writes": ThreeWrites, "buffered": BufferedEcho}
+STREAMS = ("streams", "readline", "readexactly")
+KEPT: list[Any] = []
+"""What must live as long as the process."""
+
+
+async def start(env: Environment, options: argparse.Namespace) -> dict[str, object]:
+    """Start the server; where it is."""
+    keywords: dict[str, Any] = {"backlog": BACKLOG}
+    if options.certificate:
+        keywords["ssl"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        keywords["ssl"].load_cert_chain(options.certificate)
+    if options.mode == "sock":
+        listener = listening_socket(options.path)
+        KEPT.append(env.loop.create_task(accept_socks(env, listener)))
+        return place(listener)
+    if options.mode in STREAMS:
+        handler = stream_handler(options.mode, options.size)
+        if options.path:
+            server = await env.aio.start_unix_server(handler, options.path, **keywords)
+        else:
+            server = await env.aio.start_server(handler, "127.0.0.1", 0, **keywords)
+    else:
+        protocol: Any = PROTOCOLS[options.mode]
+        if options.path:
+            server = await env.loop.create_unix_server(protocol, options.path, **keywords)
+        else:
+            server = await env.loop.create_server(protocol, "127.0.0.1", 0, **keywords)
+    KEPT.append(server)
+    return {"path": options.path} if options.path else place(server.sockets[0])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="An echo server; started by echo.py.")
-    parser.add_argument("implementation", choices=IMPLEMENTATIONS)
-    parser.add_argument("mode", choices=["protocol", "three-writes", "streams"])
-    parser.add_argument("--malloc", choices=["fresh", "settled"], default="settled")
-    parser.add_argument("--cpu", type=int)
-    options = parser.parse_args()
-    pin(options.cpu)
-    if options.malloc == "settled":
-        settle_malloc()
-    implementation = IMPLEMENTATIONS[options.implementation]
-    loop = new_loop(implementation)
-    asyncio.set_event_loop(loop)
-    server, port = loop.run_until_complete(start(options.mode, implementation.aio()))
-    threading.Thread(target=answer_control, daemon=True).start()
-    say({"port": port})
-    loop.run_forever()
-    server.close()
+    parser = options_parser("An echo server; started by the network benchmarks.")
+    parser.add_argument("mode", choices=[*PROTOCOLS, *STREAMS, "sock"])
+    parser.add_argument("--size", type=int, default=64, help="bytes of a message, for readexactly")
+    parser.add_argument("--path", help="path of a Unix socket to make")
+    parser.add_argument("--certificate", help="PEM file with key and certificate: speak TLS")
+    serve(parser.parse_args(), start)
 
 
 if __name__ == "__main__":

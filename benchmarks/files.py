@@ -1,35 +1,36 @@
-"""Files: aioxide against aiofiles and ``run_in_executor``.
+"""What files cost: CPU time per operation, beside aiofiles and run_in_executor.
 
-Each workload runs in a process of its own, several times; the least CPU time counts, with all
-that the process's threads and the kernel's workers for it have used. ``python -m benchmarks.files``
-prints a table; ``--rows read4k`` a part of it.
+    python benchmarks/files.py                     in the folder for temporary files
+    python benchmarks/files.py -w 'read4k-*' --folder /mnt/disk
+
+Each figure is one run in a fresh process. The columns are ways to read and write, not event loops;
+the ratio is over aiofiles on uvloop.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
+import functools
 import json
-import os
-import random
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-SIZE = 256 << 20
-LINES = 100 << 20
-STATS = 10_000
+from benchmark import Benchmark, main, table
+from child import python_command, running
+from files_child import ROWS, prepare
+from spread import Detail
 
-Job = Callable[[int], Awaitable[object]]
+if TYPE_CHECKING:
+    import argparse
+    import contextlib
 
-IMPLEMENTATIONS = (
-    "aioxide",
+    import harness
+    from benchmark import Setting
+
+LIMIT = 120.0
+WAYS = (
     "aioxide-threads",
     "aioxide-on-asyncio",
     "aiofiles-uvloop",
@@ -37,270 +38,104 @@ IMPLEMENTATIONS = (
     "executor-uvloop",
     "builtin",
 )
+SHORT = {"read4k-hot-1", "read4k-hot-32", "write4k"}
 
 
-def cpu() -> float:
-    """Seconds of CPU that this process has used, with its threads."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+@dataclass(frozen=True)
+class Row:
+    """One kind of work on files."""
 
-
-async def spread(job: Job, count: int, concurrency: int) -> None:
-    """Do the job so many times, in so many tasks."""
-
-    async def worker(first: int) -> None:
-        for number in range(first, count, concurrency):
-            await job(number)
-
-    if concurrency == 1:
-        await worker(0)
-    else:
-        await asyncio.gather(*(worker(first) for first in range(concurrency)))
-
-
-def offsets(size: int) -> Callable[[int], int]:
-    """Places to read at, the same for everybody."""
-    chooser = random.Random(7)
-    places = [chooser.randrange(SIZE // size) * size for _ in range(16384)]
-    return lambda number: places[number % 16384]
-
-
-def forget_cache(path: Path) -> None:
-    """Let the kernel drop the file's pages."""
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
-
-
-class Way:
-    """How one implementation does the workloads."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.folder = folder
-        self.pool = ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 4))
-        if name == "aioxide-threads":
-            os.environ["AIOXIDE_FILES"] = "threads"
-
-    def run(self, main: Awaitable[Any]) -> Any:
-        """Run on this implementation's loop."""
-        if self.name in ("aioxide", "aioxide-threads"):
-            import aioxide
-
-            loop: asyncio.AbstractEventLoop = aioxide.new_event_loop()
-        elif self.name.endswith("uvloop"):
-            import uvloop
-
-            loop = uvloop.new_event_loop()
-        else:
-            loop = asyncio.SelectorEventLoop()
-        try:
-            return loop.run_until_complete(main)
-        finally:
-            loop.close()
+    name: str
+    title: str
+    usual: bool = True
 
     @property
-    def files(self) -> Any:
-        """The module with ``open``."""
-        if self.name.startswith("aioxide"):
-            from aioxide import files
-        else:
-            import aiofiles as files  # type: ignore[no-redef]
-        return files
-
-    async def read(self, size: int, count: int, concurrency: int) -> None:
-        """Read at random places."""
-        place = offsets(size)
-        path = self.folder / "large"
-        if self.name.startswith("aioxide"):
-            async with self.files.open(path, "rb") as f:
-                await spread(lambda number: f.pread(size, place(number)), count, concurrency)
-        elif self.name.startswith("executor"):
-            loop = asyncio.get_running_loop()
-            with open(path, "rb") as f:  # noqa: ASYNC230 - the control opens as everybody does
-                fd = f.fileno()
-                await spread(
-                    lambda number: loop.run_in_executor(
-                        self.pool, os.pread, fd, size, place(number)
-                    ),
-                    count,
-                    concurrency,
-                )
-        else:
-            # A file has one position: each task needs its own.
-            handles = [await self.files.open(path, "rb") for _ in range(concurrency)]
-
-            async def seek_and_read(number: int) -> None:
-                f = handles[number % concurrency]
-                await f.seek(place(number))
-                await f.read(size)
-
-            await spread(seek_and_read, count, concurrency)
-            for f in handles:
-                await f.close()
-
-    async def seek_read(self, count: int) -> None:
-        """Seek and read: what aiofiles' users write."""
-        place = offsets(4096)
-        async with self.files.open(self.folder / "large", "rb") as f:
-            for number in range(count):
-                await f.seek(place(number))
-                await f.read(4096)
-
-    async def write(self, size: int, count: int) -> None:
-        """Write one after the other, and close."""
-        data = b"x" * size
-        path = self.folder / "written"
-        if self.name.startswith("executor"):
-            loop = asyncio.get_running_loop()
-            with open(path, "wb") as f:  # noqa: ASYNC230
-                for _ in range(count):
-                    await loop.run_in_executor(self.pool, f.write, data)
-            return
-        async with self.files.open(path, "wb") as f:
-            for _ in range(count):
-                await f.write(data)
-
-    async def lines(self, count: int) -> None:
-        """Iterate over the lines of a text file; `count` is how many there are."""
-        path = self.folder / f"lines{count}"
-        if self.name == "builtin":
-            with open(path, encoding="utf-8") as plain:  # noqa: ASYNC230
-                assert sum(1 for _ in plain) == count
-            return
-        async with self.files.open(path, encoding="utf-8") as f:
-            found = 0
-            async for _ in f:
-                found += 1
-        assert found == count
-
-    async def stat(self, count: int) -> None:
-        """Ask about many files."""
-        folder = self.folder / "many"
-        paths = [str(folder / f"file{number % STATS}") for number in range(count)]
-        if self.name.startswith("executor"):
-            loop = asyncio.get_running_loop()
-            for path in paths:
-                await loop.run_in_executor(self.pool, os.stat, path)
-            return
-        if self.name.startswith("aioxide"):
-            from aioxide.files import os as ask
-        else:
-            import aiofiles.os as ask  # type: ignore[no-redef]
-        for path in paths:
-            await ask.stat(path)
+    def short(self) -> bool:
+        return self.name in SHORT
 
 
-# Row -> (operations for us, operations for threads, the workload).
-Row = tuple[int, int, Callable[[Way, int], Awaitable[None]]]
-ROWS: dict[str, Row] = {
-    "read4k-hot-1": (200_000, 10_000, lambda way, n: way.read(4096, n, 1)),
-    "read4k-hot-32": (200_000, 10_000, lambda way, n: way.read(4096, n, 32)),
-    "read4k-hot-256": (200_000, 10_000, lambda way, n: way.read(4096, n, 256)),
-    "seek+read4k-hot-1": (100_000, 5_000, lambda way, n: way.seek_read(n)),
-    "read1m-hot-1": (4_000, 1_000, lambda way, n: way.read(1 << 20, n, 1)),
-    "read1m-hot-32": (4_000, 1_000, lambda way, n: way.read(1 << 20, n, 32)),
-    "read4k-cold-1": (12_000, 12_000, lambda way, n: way.read(4096, n, 1)),
-    "read4k-cold-32": (12_000, 12_000, lambda way, n: way.read(4096, n, 32)),
-    "read4k-cold-256": (12_000, 12_000, lambda way, n: way.read(4096, n, 256)),
-    "write100b": (200_000, 10_000, lambda way, n: way.write(100, n)),
-    "write4k": (50_000, 10_000, lambda way, n: way.write(4096, n)),
-    "write1m": (200, 200, lambda way, n: way.write(1 << 20, n)),
-    "lines": (LINES // 80, LINES // 80 // 20, lambda way, n: way.lines(n)),
-    "stat": (STATS, STATS, lambda way, n: way.stat(n)),
+TITLES = {
+    "read4k-hot-1": "4 KiB, cached, 1 task",
+    "read4k-hot-32": "4 KiB, cached, 32 tasks",
+    "read4k-hot-256": "4 KiB, cached, 256 tasks",
+    "seek+read4k-hot-1": "seek and read of 4 KiB, cached",
+    "read1m-hot-1": "1 MiB, cached, 1 task",
+    "read1m-hot-32": "1 MiB, cached, 32 tasks",
+    "read4k-cold-1": "4 KiB from the disk, 1 task",
+    "read4k-cold-32": "4 KiB from the disk, 32 tasks",
+    "read4k-cold-256": "4 KiB from the disk, 256 tasks",
+    "write100b": "write 100 bytes",
+    "write4k": "write 4 KiB",
+    "write1m": "write 1 MiB",
+    "lines": "async for, a line of 80 characters",
+    "stat": "stat",
 }
 
 
-def has(name: str, row: str) -> bool:
+@functools.cache
+def folder(parent: str | None) -> tempfile.TemporaryDirectory[str]:
+    """The files, made once; they go when this process ends."""
+    made = tempfile.TemporaryDirectory(dir=parent)
+    prepare(Path(made.name))
+    return made
+
+
+@dataclass
+class Session:
+    """One run in a process of its own."""
+
+    command: list[str]
+    values: harness.Values | None = None
+
+    def slice(self) -> None:
+        with running(self.command) as child:
+            self.values = json.loads(child.line(LIMIT))
+
+    def result(self) -> harness.Values:
+        assert self.values is not None
+        return self.values
+
+
+def open_session(
+    _stack: contextlib.ExitStack, setting: Setting, row: Row, column: str
+) -> harness.Session:
+    where = folder(setting.options.folder).name
+    return Session(python_command("files_child", column, row.name, where, str(setting.seconds)))
+
+
+def has(row: Row, name: str) -> bool:
     """Whether an implementation has this workload."""
     if name == "builtin":
-        return row == "lines"
-    return not (name.startswith("executor") and row in ("lines", "seek+read4k-hot-1"))
+        return row.name == "lines"
+    return not (name.startswith("executor") and row.name in ("lines", "seek+read4k-hot-1"))
 
 
-def prepare(folder: Path) -> None:
-    """Make the files."""
-    block = os.urandom(1 << 20)
-    with open(folder / "large", "wb") as f:
-        for _ in range(SIZE >> 20):
-            f.write(block)
-    line = "x" * 79 + "\n"
-    for count in {ROWS["lines"][0], ROWS["lines"][1]}:
-        with open(folder / f"lines{count}", "w", encoding="utf-8") as text:
-            for _ in range(count):
-                text.write(line)
-    (folder / "many").mkdir()
-    for number in range(STATS):
-        (folder / "many" / f"file{number}").touch()
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", help="a folder on the disk to measure files on")
 
 
-def measure(name: str, row: str, folder: Path) -> dict[str, float]:
-    """Measure one workload in this process: microseconds of CPU and of time per operation."""
-    ours, theirs, workload = ROWS[row]
-    count = ours if name.startswith("aioxide") or name == "builtin" else theirs
-    way = Way(name, folder)
-    if "cold" in row:
-        forget_cache(folder / "large")
-    else:
-        with open(folder / "large", "rb") as f:
-            while f.read(1 << 20):
-                pass
-        way.run(workload(way, count if row == "lines" else max(count // 20, 1)))
-    used, began = cpu(), time.perf_counter()
-    way.run(workload(way, count))
-    took, spent = time.perf_counter() - began, cpu() - used
-    way.pool.shutdown()
-    return {"cpu": spent / count * 1e6, "wall": took / count * 1e6}
-
-
-def main() -> None:
-    """Run the workloads in children, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", default="", help="only rows with this in their name")
-    parser.add_argument("--implementations", default=",".join(IMPLEMENTATIONS))
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="a folder on the disk to measure")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--child", nargs=3, metavar=("NAME", "ROW", "FOLDER"))
-    options = parser.parse_args()
-    if options.child:
-        name, row, folder = options.child
-        print(json.dumps(measure(name, row, Path(folder))))
-        return
-    figures: dict[str, dict[str, dict[str, float]]] = {}
-    with tempfile.TemporaryDirectory(dir=options.folder) as made:
-        prepare(Path(made))
-        for row in ROWS:
-            if options.rows not in row:
-                continue
-            for name in options.implementations.split(","):
-                if not has(name, row):
-                    continue
-                runs = [child(name, row, made) for _ in range(options.repeat)]
-                figures.setdefault(row, {})[name] = min(runs, key=lambda run: run["cpu"])
-            print(line(row, figures[row]), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
-
-
-def child(name: str, row: str, folder: str) -> dict[str, float]:
-    """Measure in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.files", "--child", name, row, folder],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
-
-
-def line(row: str, figures: dict[str, dict[str, float]]) -> str:
-    """Print one row: CPU microseconds per operation, time in brackets."""
-    cells = [f"{name} {run['cpu']:.2f} ({run['wall']:.2f})" for name, run in figures.items()]
-    return f"{row}: " + " | ".join(cells)
-
+BENCHMARK = Benchmark(
+    name="files",
+    title="Files",
+    about=(
+        "aioxide's files beside aiofiles and run_in_executor; aioxide-threads is without io_uring, "
+        "aioxide-on-asyncio with asyncio's loop."
+    ),
+    rows=table([Row(name, TITLES[name]) for name in ROWS]),
+    open_session=open_session,
+    key="cpu_us_per_operation",
+    unit="µs",
+    needs=("aiofiles",),
+    legend="CPU time per operation, threads and kernel workers included (wall time)",
+    quick_seconds=0.1,
+    columns=("aioxide",),
+    others=WAYS,
+    baseline="aiofiles-uvloop",
+    has=has,
+    slices=lambda _row, _usual: 1,
+    detail=Detail("{}", ("wall_us_per_operation",)),
+    arguments=arguments,
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(BENCHMARK))

@@ -1,8 +1,8 @@
-"""The chart of docs/files.md, from the figures that `python -m benchmarks.files --json` writes.
+"""The chart of docs/files.md, from the record that `python benchmarks/files.py --json` writes.
 
-    python benchmarks/files_chart.py figures.json docs/files.png
+    python benchmarks/files_chart.py record.json docs/files.png
 
-Needs the extra `demo`.
+Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,19 @@ COLUMNS = {
 }
 
 
-def draw(figures: dict[str, dict[str, dict[str, float]]], target: Path) -> None:
+def figures_of(record: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The median of each row and column that was measured."""
+    return {
+        row["title"]: {
+            name: cell[record["key"]]["median"]
+            for name, cell in row["implementations"].items()
+            if cell[record["key"]] is not None
+        }
+        for row in record["rows"]
+    }
+
+
+def draw(figures: dict[str, dict[str, float]], target: Path) -> None:
     """Draw CPU time per operation, shorter is better, on a logarithmic axis."""
     import matplotlib
 
@@ -33,7 +45,7 @@ def draw(figures: dict[str, dict[str, dict[str, float]]], target: Path) -> None:
     axes_: Any = axes
     for index, (column, (label, colour)) in enumerate(COLUMNS.items()):
         points = [
-            (number + (index - 1.5) * height, figures[row][column]["cpu"])
+            (number + (index - 1.5) * height, figures[row][column])
             for number, row in enumerate(rows)
             if column in figures[row]
         ]
@@ -51,8 +63,8 @@ def draw(figures: dict[str, dict[str, dict[str, float]]], target: Path) -> None:
 
 def main() -> None:
     if len(sys.argv) != 3:
-        sys.exit("usage: python benchmarks/files_chart.py figures.json chart.png")
-    draw(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+        sys.exit("usage: python benchmarks/files_chart.py record.json chart.png")
+    draw(figures_of(json.loads(Path(sys.argv[1]).read_text())), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

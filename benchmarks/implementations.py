@@ -68,6 +68,8 @@ class Environment:
     aio: Any
     """Where sleep, gather, Queue and Lock come from: `asyncio`, or what takes its place."""
     create_future: Callable[[], asyncio.Future[Any]]
+    port: int | None = None
+    """Where a server for the workload is, if it needs one."""
 
 
 def _stock_task(loop: asyncio.AbstractEventLoop, coro: Any, **keywords: Any) -> asyncio.Task[Any]:
@@ -86,12 +88,14 @@ def new_loop(implementation: Implementation) -> asyncio.AbstractEventLoop:
     return loop
 
 
-def environment(implementation: Implementation, loop: asyncio.AbstractEventLoop) -> Environment:
+def environment(
+    implementation: Implementation, loop: asyncio.AbstractEventLoop, port: int | None = None
+) -> Environment:
     """What a workload needs, with the implementation's own or the stock Future."""
     create_future: Callable[[], asyncio.Future[Any]] = loop.create_future
     if implementation.stock_tasks:
         create_future = functools.partial(asyncio.Future, loop=loop)
-    return Environment(loop, implementation.aio(), create_future)
+    return Environment(loop, implementation.aio(), create_future, port)
 
 
 def pin(cpu: int | None) -> None:

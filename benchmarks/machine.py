@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import os
 import platform
 import resource
@@ -10,6 +11,7 @@ import shlex
 import sys
 import sysconfig
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +50,19 @@ def python_record() -> dict[str, Any]:
     }
 
 
-def describe() -> dict[str, Any]:
-    """Machine, kernel, Python and packages, now."""
+def version_of(package: str) -> str | None:
+    """The version of a package, None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def describe(libraries: Sequence[str] = ()) -> dict[str, Any]:
+    """Machine, kernel, Python and packages, now; with these libraries beside the event loops."""
     versions = {
         each.module: each.version() for each in IMPLEMENTATIONS.values() if each.name != "asyncio"
-    }
+    } | {name: version_of(name) for name in libraries}
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": {

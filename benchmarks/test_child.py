@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 
 import child
-import scheduling
+import looped
 from child import Failed, running
 from workloads import WORKLOADS
 
-CHILD = "scheduling_child"
+CHILD = "loop_child"
 
 
 def test_slices_are_whole_operations_of_the_workload() -> None:
-    command = child.python_command(CHILD, "call-soon-arg", "asyncio", "--seconds", "0.002")
+    command = child.python_command(
+        CHILD, "workloads", "call-soon-arg", "asyncio", "--seconds", "0.002"
+    )
     with running(command) as measured:
         operations = json.loads(measured.line(20))["operations"]
         assert operations > 0
@@ -27,10 +29,13 @@ def test_slices_are_whole_operations_of_the_workload() -> None:
             assert json.loads(measured.line(20))["cpu_ns"] > 0
 
 
-def test_round_adds_up_the_slices() -> None:
-    ((column, values),) = scheduling.rounds_of(0.02, 4, None)("task-one", ["asyncio"])
-    assert column == "asyncio"
-    assert not isinstance(values, Failed)
+def test_session_adds_up_its_slices() -> None:
+    command = child.python_command(CHILD, "workloads", "task-one", "asyncio", "--seconds", "0.005")
+    with running(command) as measured:
+        session = looped.Session(measured)
+        for _ in range(4):
+            session.slice()
+        values = session.result()
     operations = values["operations_per_slice"] * values["slices"]
     assert values["slices"] == 4
     assert values["ns_per_operation"] == values["cpu_ns"] / operations
@@ -39,7 +44,7 @@ def test_round_adds_up_the_slices() -> None:
 LOSSY = f"""
 import asyncio, sys
 sys.path.insert(0, {str(child.HERE)!r})
-import scheduling_child
+import loop_child
 
 class Lossy(asyncio.SelectorEventLoop):
     given = 0
@@ -52,7 +57,7 @@ class Lossy(asyncio.SelectorEventLoop):
         return handle
 
 asyncio.new_event_loop = Lossy
-scheduling_child.main()
+loop_child.main()
 """
 
 
@@ -60,19 +65,19 @@ def test_wrong_result_of_a_workload_is_the_reason(tmp_path: Path) -> None:
     """A loop that loses callbacks, measured through the real child."""
     program = tmp_path / "lossy.py"
     program.write_text(LOSSY)
-    arguments = ["call-soon-burst", "asyncio", "--seconds", "0.001"]
+    arguments = ["workloads", "call-soon-burst", "asyncio", "--seconds", "0.001"]
     with (
         running([sys.executable, str(program), *arguments]) as measured,
         pytest.raises(Failed, match="WrongResult: 99000 callbacks ran, 100000 were scheduled"),
     ):
-        scheduling.answer(measured)
+        looped.answer(measured)
 
 
 def test_debug_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "environment", lambda: {"PYTHONASYNCIODEBUG": "1"})
-    command = child.python_command(CHILD, "task-one", "asyncio")
+    command = child.python_command(CHILD, "workloads", "task-one", "asyncio")
     with running(command) as measured, pytest.raises(Failed, match="debug mode"):
-        scheduling.answer(measured)
+        looped.answer(measured)
 
 
 def test_environment_that_slows_python_stays_outside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from implementations import IMPLEMENTATIONS, Environment, environment, new_loop
-from workloads import WORKLOADS, Workload, WrongResult
+from workload import Workload, WrongResult
+from workloads import WORKLOADS
 
 INSTALLED = [
     # What a peer leaves unclosed is not what is tested here.

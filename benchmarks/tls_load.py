@@ -43,7 +43,7 @@ def turn(socks: list[ssl.SSLSocket], message: bytes, buffer: memoryview) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Load on a TLS server; started by tls_echo.py.")
+    parser = argparse.ArgumentParser(description="Load on a TLS server; started by tls.py.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--connections", type=int, required=True)
@@ -66,12 +66,15 @@ def main() -> None:
     load(options.warmup)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    messages, seconds = 0, 0.0
+    messages, seconds, used = 0, 0.0, 0
     for _ in sys.stdin:
+        before = time.process_time_ns()
         more, took = load(options.seconds)
+        used += time.process_time_ns() - before
         messages += more
         seconds += took
-        sys.stdout.write(json.dumps({"messages": messages, "seconds": seconds}) + "\n")
+        result = {"messages": messages, "seconds": seconds, "load_cpu_us": used // 1000}
+        sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
 
 

@@ -1,14 +1,16 @@
-"""The datagram echo server under test, in a process of its own; driven as echo_server.py is."""
+"""The datagram echo server under test; driven as serving.py says."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import threading
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from echo_server import answer_control, say, settle_malloc
-from implementations import IMPLEMENTATIONS, new_loop, pin
+from serving import options_parser, serve
+
+if TYPE_CHECKING:
+    import argparse
+
+    from implementations import Environment
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -24,29 +26,11 @@ class Echo(asyncio.DatagramProtocol):
         self.transport.sendto(data, addr)
 
 
-async def start() -> tuple[asyncio.DatagramTransport, int]:
-    """Start the server; its transport and its port."""
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
-    port: int = transport.get_extra_info("sockname")[1]
-    return transport, port
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="A datagram echo server; started by udp.py.")
-    parser.add_argument("implementation", choices=IMPLEMENTATIONS)
-    parser.add_argument("--cpu", type=int)
-    options = parser.parse_args()
-    pin(options.cpu)
-    settle_malloc()
-    loop = new_loop(IMPLEMENTATIONS[options.implementation])
-    asyncio.set_event_loop(loop)
-    transport, port = loop.run_until_complete(start())
-    threading.Thread(target=answer_control, daemon=True).start()
-    say({"port": port})
-    loop.run_forever()
-    transport.close()
+async def start(env: Environment, options: argparse.Namespace) -> dict[str, object]:
+    """Start the server; its port. The loop keeps the transport."""
+    transport, _ = await env.loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+    return {"port": transport.get_extra_info("sockname")[1]}
 
 
 if __name__ == "__main__":
-    main()
+    serve(options_parser("A datagram echo server; started by udp.py.").parse_args(), start)

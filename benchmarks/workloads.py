@@ -1,75 +1,25 @@
-"""The scheduling workloads: one operation each, repeated n times, every one checking its own work.
-
-A workload is `async def name(env, n)`, run to completion on the loop under test. It performs
-exactly n operations and raises `WrongResult` when it finds out that fewer, more or other things
-happened, so that a broken loop cannot look fast. Checks cost next to nothing per operation: a
-counter that is needed anyway, or a look every thousandth time. What cannot be seen from inside
-(a callback that never comes) shows as a hang, which the parent's time limit turns into a failure.
+"""Callbacks, tasks, futures and queues; and the table of all scheduling workloads.
 
 All callbacks and coroutines are Python functions, because that is what users schedule.
 """
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import lock_workloads
+import timer_workloads
+from workload import BATCH, Table, WrongResult, expect
 
 if TYPE_CHECKING:
     from implementations import Environment
 
-BATCH = 1000
-FAR_AWAY = 60.0
+WORKLOADS = Table()
 
 
-class WrongResult(AssertionError):
-    """The loop under test did not do what the workload asked."""
-
-
-def expect(condition: bool, what: str) -> None:
-    if not condition:
-        raise WrongResult(what)
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One row of the table."""
-
-    name: str
-    title: str
-    run: Callable[[Environment, int], Awaitable[None]]
-    unit: int = 1
-    """n must be a multiple of it."""
-    operations: int | None = None
-    """A fixed n, where the number itself is part of the workload; otherwise calibrated."""
-    short: bool = False
-    """Part of the short table."""
-
-
-WORKLOADS: dict[str, Workload] = {}
-
-
-def workload(
-    title: str, *, unit: int = 1, operations: int | None = None, short: bool = False
-) -> Callable[[Callable[[Environment, int], Awaitable[None]]], Any]:
-    """Enter the function into the table under its own name, `_` written as `-`."""
-
-    def enter(run: Callable[[Environment, int], Awaitable[None]]) -> Any:
-        name = run.__name__.replace("_", "-")
-        WORKLOADS[name] = Workload(name, title, run, unit, operations, short)
-        return run
-
-    return enter
-
-
-# Callbacks
-
-
-@workload("call_soon chain", short=True)
+@WORKLOADS.workload("call_soon chain", short=True)
 async def call_soon_chain(env: Environment, n: int) -> None:
     """Each callback schedules the next one: a turn of the loop per operation."""
     call_soon = env.loop.call_soon
@@ -91,7 +41,7 @@ async def call_soon_chain(env: Environment, n: int) -> None:
     expect(left == 0, f"{n - left} callbacks ran, {n} were scheduled")
 
 
-@workload("call_soon burst of 100,000", unit=100_000, short=True)
+@WORKLOADS.workload("call_soon burst of 100,000", unit=100_000, short=True)
 async def call_soon_burst(env: Environment, n: int) -> None:
     """100,000 callbacks are scheduled before the first of them runs."""
     call_soon = env.loop.call_soon
@@ -111,7 +61,7 @@ async def call_soon_burst(env: Environment, n: int) -> None:
         expect(ran == wanted, f"{ran} callbacks ran, {wanted} were scheduled")
 
 
-@workload("call_soon(f, arg), 1,000 at a time", unit=BATCH)
+@WORKLOADS.workload("call_soon(f, arg), 1,000 at a time", unit=BATCH)
 async def call_soon_arg(env: Environment, n: int) -> None:
     """Short bursts of callbacks with an argument."""
     call_soon = env.loop.call_soon
@@ -133,7 +83,7 @@ async def call_soon_arg(env: Environment, n: int) -> None:
 # Tasks
 
 
-@workload("sleep(0), 1 task", unit=BATCH, short=True)
+@WORKLOADS.workload("sleep(0), 1 task", unit=BATCH, short=True)
 async def sleep0_one(env: Environment, n: int) -> None:
     """One task giving way again and again, nobody else there."""
     sleep = env.aio.sleep
@@ -151,7 +101,7 @@ async def sleep0_one(env: Environment, n: int) -> None:
             await sleep(0)
 
 
-@workload("sleep(0), 100 tasks", unit=200)
+@WORKLOADS.workload("sleep(0), 100 tasks", unit=200)
 async def sleep0_hundred(env: Environment, n: int) -> None:
     """A hundred tasks taking turns."""
     sleep = env.aio.sleep
@@ -171,7 +121,7 @@ async def sleep0_hundred(env: Environment, n: int) -> None:
         expect(await task == n, "the tasks did not take turns")
 
 
-@workload("create_task + await, one by one", unit=BATCH, short=True)
+@WORKLOADS.workload("create_task + await, one by one", unit=BATCH, short=True)
 async def task_one(env: Environment, n: int) -> None:
     """A task is created and awaited before the next one."""
     create_task = env.loop.create_task
@@ -187,7 +137,7 @@ async def task_one(env: Environment, n: int) -> None:
         expect(ran == wanted, f"{ran} tasks ran, {wanted} were awaited")
 
 
-@workload("create_task x 1,000, then await", unit=BATCH, short=True)
+@WORKLOADS.workload("create_task x 1,000, then await", unit=BATCH, short=True)
 async def task_burst(env: Environment, n: int) -> None:
     """A thousand tasks are created before the first of them runs."""
     create_task = env.loop.create_task
@@ -205,7 +155,7 @@ async def task_burst(env: Environment, n: int) -> None:
         expect(ran == wanted, f"{ran} tasks ran, {wanted} were awaited")
 
 
-@workload("gather of 1,000", unit=BATCH)
+@WORKLOADS.workload("gather of 1,000", unit=BATCH)
 async def gather_thousand(env: Environment, n: int) -> None:
     """Per coroutine given to gather()."""
     gather = env.aio.gather
@@ -219,7 +169,7 @@ async def gather_thousand(env: Environment, n: int) -> None:
         expect(results == expected, "gather returned other results or another order")
 
 
-@workload("100,000 tasks in sleep(0.1 to 10 ms)", operations=100_000)
+@WORKLOADS.workload("100,000 tasks in sleep(0.1 to 10 ms)", operations=100_000)
 async def sleeping_tasks(env: Environment, n: int) -> None:
     """Many timers at once; creation, sleep and end of each task are in the figure."""
     sleep, create_task = env.aio.sleep, env.loop.create_task
@@ -251,7 +201,7 @@ async def sleeping_tasks(env: Environment, n: int) -> None:
 # Futures and queues
 
 
-@workload("future set_result ping-pong", unit=2, short=True)
+@WORKLOADS.workload("future set_result ping-pong", unit=2, short=True)
 async def future_ping_pong(env: Environment, n: int) -> None:
     """Two tasks, each waiting for a future that the other one sets: one hand-over per operation."""
     create_future, create_task = env.create_future, env.loop.create_task
@@ -270,7 +220,7 @@ async def future_ping_pong(env: Environment, n: int) -> None:
     expect(inbox[0].result() == n, f"the ball came back as {inbox[0].result()}, not as {n}")
 
 
-@workload("Queue ping-pong", unit=2)
+@WORKLOADS.workload("Queue ping-pong", unit=2)
 async def queue_ping_pong(env: Environment, n: int) -> None:
     """Two tasks and two queues: one put and one waiting get per operation."""
     create_task = env.loop.create_task
@@ -289,7 +239,7 @@ async def queue_ping_pong(env: Environment, n: int) -> None:
     expect(there.get_nowait() == n, "the ball did not cross the net n times")
 
 
-@workload("Queue(100), producer and consumer", unit=100, short=True)
+@WORKLOADS.workload("Queue(100), producer and consumer", unit=100, short=True)
 async def queue_bounded(env: Environment, n: int) -> None:
     """Per item through a queue that fills up and runs dry."""
     queue = env.aio.Queue(100)
@@ -311,7 +261,7 @@ async def queue_bounded(env: Environment, n: int) -> None:
     expect(queue.empty(), "items doubled")
 
 
-@workload("Queue(), 1,000 in and out", unit=BATCH)
+@WORKLOADS.workload("Queue(), 1,000 in and out", unit=BATCH)
 async def queue_unbounded(env: Environment, n: int) -> None:
     """Per item through a queue that never makes anybody wait."""
     queue = env.aio.Queue()
@@ -325,7 +275,7 @@ async def queue_unbounded(env: Environment, n: int) -> None:
                 raise WrongResult("items out of order")
 
 
-@workload("PriorityQueue(100), producer and consumer", unit=100)
+@WORKLOADS.workload("PriorityQueue(100), producer and consumer", unit=100)
 async def queue_priority(env: Environment, n: int) -> None:
     """Per item through a heap that fills up and runs dry."""
     queue = env.aio.PriorityQueue(100)
@@ -348,7 +298,7 @@ async def queue_priority(env: Environment, n: int) -> None:
     expect(total == sum(item * 7919 % 1009 for item in range(n)), "items lost, doubled or changed")
 
 
-@workload("await of a done future", unit=BATCH)
+@WORKLOADS.workload("await of a done future", unit=BATCH)
 async def await_done(env: Environment, n: int) -> None:
     """Nothing to wait for: the future already has its result."""
     answer = object()
@@ -360,289 +310,5 @@ async def await_done(env: Environment, n: int) -> None:
         expect(got is answer, "await gave another result")
 
 
-# Timers
-
-
-async def _cancelled_timers_stay_silent(env: Environment) -> None:
-    """One timer left alone fires, its cancelled twin does not."""
-    fired: list[str] = []
-    due = env.create_future()
-    env.loop.call_later(0.002, fired.append, "cancelled").cancel()
-    env.loop.call_later(0.002, fired.append, "kept")
-    env.loop.call_later(0.004, due.set_result, None)
-    await due
-    expect(fired == ["kept"], f"fired: {fired}")
-
-
-def _must_not_fire() -> None:
-    raise WrongResult("a cancelled timer fired")
-
-
-@workload("call_later(60) + cancel, 300,000 in one callback", operations=300_000, short=True)
-async def timer_one_callback(env: Environment, n: int) -> None:
-    """The loop gets no chance to put anything away in between."""
-    call_later = env.loop.call_later
-    for _ in range(n - 1):
-        call_later(FAR_AWAY, _must_not_fire).cancel()
-    last = call_later(FAR_AWAY, _must_not_fire)
-    last.cancel()
-    expect(last.cancelled(), "cancel() did not cancel")
-    await _cancelled_timers_stay_silent(env)
-
-
-@workload("call_later(60) + cancel, 100 to a callback", unit=100, short=True)
-async def timer_hundred(env: Environment, n: int) -> None:
-    """As programs do: some timeouts set and lifted in each turn."""
-    call_later, call_soon = env.loop.call_later, env.loop.call_soon
-    finished = env.create_future()
-    left = n
-
-    def turn() -> None:
-        nonlocal left
-        for _ in range(99):
-            call_later(FAR_AWAY, _must_not_fire).cancel()
-        last = call_later(FAR_AWAY, _must_not_fire)
-        last.cancel()
-        left -= 100
-        if not last.cancelled():
-            finished.set_exception(WrongResult("cancel() did not cancel"))
-        elif left:
-            call_soon(turn)
-        else:
-            finished.set_result(None)
-
-    call_soon(turn)
-    await finished
-    expect(left == 0, "not as many turns as asked for")
-    await _cancelled_timers_stay_silent(env)
-
-
-@workload("the same, 1,000 in flight", unit=10_000)
-async def timer_in_flight(env: Environment, n: int) -> None:
-    """The oldest of a thousand pending timeouts is lifted, a new one set; 100 to a callback.
-
-    The thousand set before and those lifted after are one thousand of the n operations.
-    """
-    call_later, call_soon = env.loop.call_later, env.loop.call_soon
-    finished = env.create_future()
-    pending: deque[asyncio.TimerHandle] = deque()
-    left = n - 1000
-
-    def turn() -> None:
-        nonlocal left
-        for _ in range(100):
-            oldest = pending.popleft()
-            oldest.cancel()
-            pending.append(call_later(FAR_AWAY, _must_not_fire))
-        left -= 100
-        if not oldest.cancelled():
-            finished.set_exception(WrongResult("cancel() did not cancel"))
-        elif left:
-            call_soon(turn)
-        else:
-            finished.set_result(None)
-
-    pending.extend(call_later(FAR_AWAY, _must_not_fire) for _ in range(1000))
-    call_soon(turn)
-    try:
-        await finished
-    finally:
-        for handle in pending:
-            handle.cancel()
-    expect(left == 0, "not as many turns as asked for")
-    await _cancelled_timers_stay_silent(env)
-
-
-# Locks and time limits
-
-
-@workload("async with Lock, uncontended", unit=BATCH)
-async def lock_uncontended(env: Environment, n: int) -> None:
-    """Acquire and release a lock that nobody else wants."""
-    lock = env.aio.Lock()
-    for _ in range(n // BATCH):
-        for _ in range(BATCH - 1):
-            async with lock:
-                pass
-        async with lock:
-            expect(lock.locked(), "inside `async with` the lock is not held")
-        expect(not lock.locked(), "after `async with` the lock is still held")
-
-
-class Ball:
-    """Goes back and forth between two tasks; each looks now and then whether it is its turn."""
-
-    def __init__(self) -> None:
-        self.hits = 0
-
-    def look(self, step: int, player: int) -> None:
-        expect(self.hits == 2 * step + player, "the tasks did not take turns")
-
-
-@workload("Lock, handed over", unit=2)
-async def lock_hand_over(env: Environment, n: int) -> None:
-    """Two tasks, each waiting for a lock that the other one releases."""
-    locks, ball = [env.aio.Lock(), env.aio.Lock()], Ball()
-    for lock in locks:
-        await lock.acquire()
-
-    async def player(number: int, own: Any, other: Any) -> None:
-        for step in range(n // 2):
-            await own.acquire()
-            if step % BATCH == 1:
-                ball.look(step, number)
-            ball.hits += 1
-            other.release()
-
-    tasks = [env.loop.create_task(player(0, *locks)), env.loop.create_task(player(1, *locks[::-1]))]
-    await env.aio.sleep(0)
-    locks[0].release()
-    for task in tasks:
-        await task
-    expect(ball.hits == n, f"{ball.hits} times handed over, not {n} times")
-
-
-@workload("Semaphore, handed over", unit=2)
-async def semaphore_hand_over(env: Environment, n: int) -> None:
-    """Two tasks, each waiting for a unit that the other one releases."""
-    semaphores, ball = [env.aio.Semaphore(0), env.aio.Semaphore(0)], Ball()
-
-    async def player(number: int, own: Any, other: Any) -> None:
-        for step in range(n // 2):
-            await own.acquire()
-            if step % BATCH == 1:
-                ball.look(step, number)
-            ball.hits += 1
-            other.release()
-
-    tasks = [
-        env.loop.create_task(player(0, *semaphores)),
-        env.loop.create_task(player(1, *semaphores[::-1])),
-    ]
-    await env.aio.sleep(0)
-    semaphores[0].release()
-    for task in tasks:
-        await task
-    expect(ball.hits == n, f"{ball.hits} times handed over, not {n} times")
-
-
-@workload("Event, handed over", unit=2)
-async def event_hand_over(env: Environment, n: int) -> None:
-    """Two tasks, each waiting for an event that the other one sets."""
-    events, ball = [env.aio.Event(), env.aio.Event()], Ball()
-
-    async def player(number: int, own: Any, other: Any) -> None:
-        for step in range(n // 2):
-            await own.wait()
-            own.clear()
-            if step % BATCH == 1:
-                ball.look(step, number)
-            ball.hits += 1
-            other.set()
-
-    tasks = [
-        env.loop.create_task(player(0, *events)),
-        env.loop.create_task(player(1, *events[::-1])),
-    ]
-    await env.aio.sleep(0)
-    events[0].set()
-    for task in tasks:
-        await task
-    expect(ball.hits == n, f"{ball.hits} times handed over, not {n} times")
-
-
-@workload("Condition, notify and wait", unit=2)
-async def condition_hand_over(env: Environment, n: int) -> None:
-    """Two tasks, each waiting until the other one notifies it, under one lock."""
-    condition, ball = env.aio.Condition(), Ball()
-
-    async def player(number: int) -> None:
-        async with condition:
-            for step in range(n // 2):
-                if step % BATCH == 1:
-                    ball.look(step, number)
-                ball.hits += 1
-                condition.notify()
-                await condition.wait()
-            condition.notify()
-
-    for task in [env.loop.create_task(player(0)), env.loop.create_task(player(1))]:
-        await task
-    expect(ball.hits == n, f"{ball.hits} times notified, not {n} times")
-
-
-@workload("wait_for(done future)", unit=100)
-async def wait_for_done(env: Environment, n: int) -> None:
-    """A time limit around something that is already there; a turn of the loop after each 100."""
-    wait_for, sleep = env.aio.wait_for, env.aio.sleep
-    answer = object()
-    future = env.create_future()
-    future.set_result(answer)
-    for _ in range(n // 100):
-        for _ in range(100):
-            got = await wait_for(future, FAR_AWAY)
-        expect(got is answer, "wait_for gave another result")
-        await sleep(0)
-
-
-@workload("wait_for(coroutine that yields once)", unit=BATCH)
-async def wait_for_coroutine(env: Environment, n: int) -> None:
-    """A time limit around a coroutine that needs one more turn of the loop."""
-    wait_for, sleep = env.aio.wait_for, env.aio.sleep
-    ran = 0
-
-    async def child() -> int:
-        nonlocal ran
-        await sleep(0)
-        ran += 1
-        return ran
-
-    for wanted in range(BATCH, n + 1, BATCH):
-        for _ in range(BATCH):
-            got = await wait_for(child(), FAR_AWAY)
-        expect(got == ran == wanted, f"{ran} coroutines ran, {wanted} were waited for")
-
-
-@workload("async with timeout(60)", unit=100)
-async def timeout_unused(env: Environment, n: int) -> None:
-    """A time limit around a body that needs none; a turn of the loop after each 100."""
-    timeout, sleep = env.aio.timeout, env.aio.sleep
-    for _ in range(n // 100):
-        for _ in range(99):
-            async with timeout(FAR_AWAY):
-                pass
-        async with timeout(FAR_AWAY) as limit:
-            expect(limit.when() > env.loop.time() + 1, "the deadline is not in the future")
-        expect(not limit.expired(), "a timeout that was left has expired")
-        await sleep(0)
-
-
-@workload("TaskGroup of 1,000", unit=BATCH)
-async def task_group_thousand(env: Environment, n: int) -> None:
-    """Per task of a group."""
-    group_class = env.aio.TaskGroup
-    ran = 0
-
-    async def child() -> None:
-        nonlocal ran
-        ran += 1
-
-    for wanted in range(BATCH, n + 1, BATCH):
-        async with group_class() as group:
-            for _ in range(BATCH):
-                group.create_task(child())
-            expect(ran == wanted - BATCH, "create_task ran its coroutine at once")
-        expect(ran == wanted, f"{ran} tasks ran, {wanted} were in the groups")
-
-
-@workload("wait for 100 tasks", unit=100)
-async def wait_hundred(env: Environment, n: int) -> None:
-    """Per task given to wait(), with a time limit."""
-    wait, create_task = env.aio.wait, env.loop.create_task
-
-    async def child() -> None:
-        pass
-
-    for _ in range(n // 100):
-        done, pending = await wait([create_task(child()) for _ in range(100)], timeout=FAR_AWAY)
-        expect(len(done) == 100 and not pending, "wait returned before all were done")
+WORKLOADS.update(timer_workloads.WORKLOADS)
+WORKLOADS.update(lock_workloads.WORKLOADS)

@@ -39,17 +39,20 @@ impl Histogram {
         (bucket - shift * STEPS) << shift
     }
 
-    pub fn record(&mut self, nanoseconds: u64) {
+    pub fn record(&mut self, duration: Duration) {
+        self.record_nanoseconds(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    fn record_nanoseconds(&mut self, nanoseconds: u64) {
         self.buckets[Self::bucket(nanoseconds)] += 1;
         self.count += 1;
     }
 
-    /// Count and quantiles, with the time that all of it took, as one line of JSON.
-    pub fn json(&self, elapsed: Duration) -> String {
+    /// Count and quantiles, as members of a JSON object.
+    pub fn members(&self) -> String {
         format!(
-            r#"{{"messages": {}, "seconds": {:.6}, "p50_ns": {}, "p99_ns": {}, "p999_ns": {}}}"#,
+            r#""messages": {}, "p50_ns": {}, "p99_ns": {}, "p999_ns": {}"#,
             self.count,
-            elapsed.as_secs_f64(),
             self.quantile(500),
             self.quantile(990),
             self.quantile(999),
@@ -101,7 +104,7 @@ mod tests {
     fn quantiles_of_a_thousand_values() {
         let mut histogram = Histogram::new();
         for value in 1..=1000 {
-            histogram.record(value * 1000);
+            histogram.record_nanoseconds(value * 1000);
         }
         assert_eq!(histogram.count, 1000);
         for (per_thousand, exact) in [(500, 500_000), (990, 990_000), (999, 999_000)] {

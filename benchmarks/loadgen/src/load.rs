@@ -1,89 +1,129 @@
-//! The client side: one message in flight on each connection, each checked byte by byte.
+//! The closed loop: one request in flight on each connection, and each answer checked.
 
-use std::io::{self, BufRead, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
+use crate::drive::{self, Load, PATIENCE, Timing};
 use crate::histogram::Histogram;
+use crate::message::{Form, Message};
 use crate::poll::{Interest, Poll};
-
-/// Number of the message and of its connection.
-const HEADER: usize = 16;
-/// How long the last answers may take when the time is over.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::socket::{Stream, Target};
 
 #[derive(Debug, clap::Args)]
 pub struct Plan {
-    /// Port of the server on 127.0.0.1.
-    #[arg(long)]
-    port: u16,
-    #[arg(long, default_value_t = 1)]
-    connections: u64,
-    /// Bytes in a message.
-    #[arg(long, default_value_t = 64)]
-    size: usize,
-    /// How long to run for each line on standard input.
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
-    /// How long to run before that.
-    #[arg(long, default_value_t = 0.2)]
-    warmup: f64,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
+    timing: Timing,
+}
+
+/// What is asked and what is to be answered.
+pub trait Exchange {
+    /// The request with this number on the connection with this key.
+    fn request(&mut self, key: u64, sequence: u64) -> &[u8];
+
+    /// Whether this is the whole answer to it; an error if it is a wrong one.
+    fn is_answer(&mut self, key: u64, sequence: u64, received: &[u8]) -> io::Result<bool>;
+}
+
+impl Exchange for Message {
+    fn request(&mut self, key: u64, sequence: u64) -> &[u8] {
+        self.of(key, sequence)
+    }
+
+    fn is_answer(&mut self, key: u64, sequence: u64, received: &[u8]) -> io::Result<bool> {
+        if received.len() < self.len() {
+            return Ok(false);
+        }
+        self.check(key, sequence, received).map(|()| true)
+    }
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     key: u64,
-    /// Number of the message in flight.
+    /// Number of the request in flight.
     sequence: u64,
+    /// How much of it is out, and whether that is all.
     sent: usize,
+    whole: bool,
     received: Vec<u8>,
     began: Instant,
 }
 
-/// What the connections have in common.
-struct Load {
+/// Connections of one kind that take turns with a server.
+pub struct ClosedLoop<E> {
+    exchange: E,
     poll: Poll,
-    /// The message to send; its header is written anew each time.
-    message: Vec<u8>,
+    connections: Vec<Connection>,
     scratch: Vec<u8>,
     latencies: Histogram,
     in_flight: u64,
 }
 
-impl Load {
-    fn set_header(&mut self, connection: &Connection) {
-        self.message[..8].copy_from_slice(&connection.sequence.to_le_bytes());
-        self.message[8..HEADER].copy_from_slice(&connection.key.to_le_bytes());
+impl<E: Exchange> ClosedLoop<E> {
+    pub fn connect(target: &Target, exchange: E) -> io::Result<Self> {
+        let mut found = Self {
+            exchange,
+            poll: Poll::new()?,
+            connections: Vec::new(),
+            scratch: vec![0; 128 * 1024],
+            latencies: Histogram::new(),
+            in_flight: 0,
+        };
+        for key in 0..target.connections {
+            let stream = target.address.connect()?;
+            stream.set_nonblocking()?;
+            found.poll.add(&stream, key, Interest::Read)?;
+            found.connections.push(Connection {
+                stream,
+                key,
+                sequence: 0,
+                sent: 0,
+                whole: true,
+                received: Vec::new(),
+                began: Instant::now(),
+            });
+        }
+        Ok(found)
     }
 
-    fn begin(&mut self, connection: &mut Connection, now: Instant) -> io::Result<()> {
+    fn begin(&mut self, index: usize, now: Instant) -> io::Result<()> {
+        let connection = &mut self.connections[index];
         connection.sequence += 1;
         connection.sent = 0;
         connection.received.clear();
         connection.began = now;
         self.in_flight += 1;
-        if !self.send(connection)? {
+        self.send(index)?;
+        let connection = &self.connections[index];
+        if !connection.whole {
             self.poll
                 .modify(&connection.stream, connection.key, Interest::ReadWrite)?;
         }
         Ok(())
     }
 
-    /// Send as much as fits; whether the whole message is out.
-    fn send(&mut self, connection: &mut Connection) -> io::Result<bool> {
-        self.set_header(connection);
-        while connection.sent < self.message.len() {
-            match connection.stream.write(&self.message[connection.sent..]) {
+    /// Send as much as fits.
+    fn send(&mut self, index: usize) -> io::Result<()> {
+        let connection = &mut self.connections[index];
+        let request = self.exchange.request(connection.key, connection.sequence);
+        while connection.sent < request.len() {
+            match connection.stream.write(&request[connection.sent..]) {
                 Ok(size) => connection.sent += size,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        connection.whole = connection.sent == request.len();
+        Ok(())
     }
 
-    /// Take in what has come; whether the whole message is back.
-    fn receive(&mut self, connection: &mut Connection) -> io::Result<bool> {
+    /// Take in what has come; whether the whole answer is there.
+    fn receive(&mut self, index: usize) -> io::Result<bool> {
+        let connection = &mut self.connections[index];
         let size = match connection.stream.read(&mut self.scratch) {
             Ok(0) => return Err(io::Error::other("the server closed a connection")),
             Ok(size) => size,
@@ -91,23 +131,23 @@ impl Load {
             Err(error) => return Err(error),
         };
         connection.received.extend_from_slice(&self.scratch[..size]);
-        if connection.received.len() < self.message.len() {
-            return Ok(false);
+        let answered =
+            self.exchange
+                .is_answer(connection.key, connection.sequence, &connection.received)?;
+        if answered {
+            self.in_flight -= 1;
         }
-        self.set_header(connection);
-        if connection.received != self.message {
-            return Err(io::Error::other("the server sent other bytes than it got"));
-        }
-        self.in_flight -= 1;
-        Ok(true)
+        Ok(answered)
     }
+}
 
+impl<E: Exchange> Load for ClosedLoop<E> {
     /// Keep all connections busy for this long, then wait until nothing is in flight.
-    fn run(&mut self, connections: &mut [Connection], duration: Duration) -> io::Result<Duration> {
+    fn run(&mut self, duration: Duration) -> io::Result<Duration> {
         let began = Instant::now();
         let end = began + duration;
-        for connection in &mut *connections {
-            self.begin(connection, Instant::now())?;
+        for index in 0..self.connections.len() {
+            self.begin(index, Instant::now())?;
         }
         let mut ready = Vec::new();
         while self.in_flight > 0 {
@@ -119,68 +159,39 @@ impl Load {
             }
             self.poll.wait(&mut ready, Some(PATIENCE))?;
             for event in &ready {
-                let connection = usize::try_from(event.key)
-                    .ok()
-                    .and_then(|index| connections.get_mut(index))
+                let index = usize::try_from(event.key).unwrap_or(usize::MAX);
+                let connection = self
+                    .connections
+                    .get(index)
                     .ok_or_else(|| io::Error::other("an event of no connection"))?;
-                if event.write && connection.sent < self.message.len() && self.send(connection)? {
-                    self.poll
-                        .modify(&connection.stream, event.key, Interest::Read)?;
+                if event.write && !connection.whole {
+                    self.send(index)?;
+                    let connection = &self.connections[index];
+                    if connection.whole {
+                        self.poll
+                            .modify(&connection.stream, event.key, Interest::Read)?;
+                    }
                 }
-                if event.read && self.receive(connection)? {
+                if event.read && self.receive(index)? {
                     let now = Instant::now();
-                    let latency = now - connection.began;
-                    self.latencies
-                        .record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+                    self.latencies.record(now - self.connections[index].began);
                     if now < end {
-                        self.begin(connection, now)?;
+                        self.begin(index, now)?;
                     }
                 }
             }
         }
         Ok(began.elapsed())
     }
+
+    fn latencies(&mut self) -> &mut Histogram {
+        &mut self.latencies
+    }
 }
 
-/// Connect, warm up, say `ready`; for each line run once and print the sums so far.
+/// Messages to an echo server.
 pub fn run(plan: &Plan) -> io::Result<()> {
-    if plan.size < HEADER {
-        return Err(io::Error::other(format!(
-            "a message has at least {HEADER} bytes"
-        )));
-    }
-    let mut load = Load {
-        poll: Poll::new()?,
-        message: (0..=250).cycle().take(plan.size).collect(),
-        scratch: vec![0; plan.size.max(64 * 1024)],
-        latencies: Histogram::new(),
-        in_flight: 0,
-    };
-    let mut connections = Vec::new();
-    for key in 0..plan.connections {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, plan.port))?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        load.poll.add(&stream, key, Interest::Read)?;
-        let received = Vec::with_capacity(plan.size);
-        connections.push(Connection {
-            stream,
-            key,
-            sequence: 0,
-            sent: 0,
-            received,
-            began: Instant::now(),
-        });
-    }
-    load.run(&mut connections, Duration::from_secs_f64(plan.warmup))?;
-    load.latencies = Histogram::new();
-
-    println!("ready");
-    let mut elapsed = Duration::ZERO;
-    // The connections stay until the end of input: the server is measured between the lines.
-    while io::stdin().lock().read_line(&mut String::new())? > 0 {
-        elapsed += load.run(&mut connections, Duration::from_secs_f64(plan.seconds))?;
-        println!("{}", load.latencies.json(elapsed));
-    }
-    Ok(())
+    let message = Message::new(&plan.form)?;
+    let mut load = ClosedLoop::connect(&plan.target, message)?;
+    drive::drive(&mut load, &plan.timing)
 }

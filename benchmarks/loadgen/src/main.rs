@@ -1,18 +1,27 @@
-//! The two ends of the echo benchmarks that are not under test.
+//! The ends of the network benchmarks that are not under test.
 //!
-//! `load` keeps one message in flight on each of its connections and counts what comes back;
-//! `serve` is an echo server made of nothing but epoll, the floor that no Python loop can be under.
-//! Both are driven by `benchmarks/echo.py` through standard input and output, line by line. `udp-load` and
-//! `udp-serve` are the same with datagrams, for `benchmarks/udp.py`.
+//! Loads, which check every answer, and servers made of nothing but epoll, the floors that no Python
+//! loop can be under. All are driven through standard input and output, line by line: a load says
+//! `ready` after its warm-up, then runs once for each line and prints the sums so far; in between
+//! nothing is in flight, and the CPU time of the server can be taken. A server says where it is, then
+//! its CPU time for each line. The end of input ends both.
 
-mod echo;
+mod bulk;
+mod churn;
+mod drive;
 mod histogram;
+mod http;
 mod load;
+mod message;
+mod paced;
 mod poll;
+mod serve;
+mod socket;
 mod udp;
 mod usage;
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -30,25 +39,55 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send messages to an echo server on 127.0.0.1 and measure.
-    ///
-    /// Prints `ready` after the warm-up, then runs once for each line on standard input and prints
-    /// the sums so far. In between nothing is in flight, and the server's CPU time can be read.
+    /// Messages to an echo server, one in flight on each connection.
     Load(load::Plan),
-    /// Be the echo server. Prints the port, then CPU time for each line on standard input.
-    Serve,
-    /// As `load`, with datagrams: a window of them is in flight.
+    /// The same at a fixed rate, whether the server keeps up or not.
+    Paced(paced::Plan),
+    /// Connections that come, say one byte and go.
+    Churn(churn::Plan),
+    /// Connections that come, say one byte and stay: more of them for each line.
+    Hold(churn::HoldPlan),
+    /// As many bytes as one connection takes.
+    Bulk(bulk::Plan),
+    /// Requests to an HTTP server, one in flight on each connection.
+    Http(http::Plan),
+    /// Datagrams to an echo server, a window of them in flight.
     UdpLoad(udp::Plan),
-    /// As `serve`, with datagrams.
+    /// An echo server.
+    Serve(Place),
+    /// The other end of `bulk`.
+    BulkServe {
+        #[arg(long)]
+        direction: bulk::Direction,
+    },
+    /// An HTTP server that answers `GET /N` with N bytes.
+    HttpServe,
+    /// An echo server for datagrams.
     UdpServe,
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Path of a Unix socket to make; otherwise a free port of 127.0.0.1 is taken.
+    #[arg(long)]
+    path: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = pin(options.cpu).and_then(|()| match options.command {
         Command::Load(plan) => load::run(&plan),
-        Command::Serve => echo::serve(),
+        Command::Paced(plan) => paced::run(&plan),
+        Command::Churn(plan) => churn::run(&plan),
+        Command::Hold(plan) => churn::hold(&plan),
+        Command::Bulk(plan) => bulk::run(&plan),
+        Command::Http(plan) => http::run(&plan),
         Command::UdpLoad(plan) => udp::load(&plan),
+        Command::Serve(place) => serve::serve(&serve::Echo, socket::Listener::bind(place.path)?),
+        Command::BulkServe { direction } => {
+            serve::serve(&bulk::Floor::new(direction), socket::Listener::bind(None)?)
+        }
+        Command::HttpServe => serve::serve(&http::Pages, socket::Listener::bind(None)?),
         Command::UdpServe => udp::serve(),
     });
     match done {

@@ -5,14 +5,13 @@ use std::io::{self, BufRead, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use crate::drive::{self, Load, Timing};
 use crate::histogram::Histogram;
 use crate::poll::{Interest, Poll};
 use crate::usage;
 
 /// Number of the datagram.
 const HEADER: usize = 8;
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest datagram that IPv4 has.
 const LARGEST: usize = 65507;
 
@@ -30,15 +29,15 @@ pub struct Plan {
     /// Bytes in a datagram.
     #[arg(long, default_value_t = 64)]
     size: usize,
-    /// How long to run for each line on standard input.
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
-    /// How long to run before that.
-    #[arg(long, default_value_t = 0.2)]
-    warmup: f64,
+    /// How many seconds an answer may take.
+    #[arg(long, default_value_t = 10.0)]
+    patience: f64,
+    #[command(flatten)]
+    timing: Timing,
 }
 
-struct Load {
+struct Datagrams {
+    window: usize,
     socket: UdpSocket,
     /// The datagram to send or to expect; its number is written anew each time.
     message: Vec<u8>,
@@ -49,7 +48,7 @@ struct Load {
     latencies: Histogram,
 }
 
-impl Load {
+impl Datagrams {
     fn set_number(&mut self, number: u64) {
         self.message[..HEADER].copy_from_slice(&number.to_le_bytes());
     }
@@ -79,15 +78,16 @@ impl Load {
         if self.scratch[..size] != self.message {
             return Err(io::Error::other("the server sent another datagram"));
         }
-        self.latencies
-            .record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        self.latencies.record(latency);
         Ok(())
     }
+}
 
+impl Load for Datagrams {
     /// Keep the window full for this long, then wait until nothing is in flight.
-    fn run(&mut self, window: usize, duration: Duration) -> io::Result<Duration> {
+    fn run(&mut self, duration: Duration) -> io::Result<Duration> {
         let began = Instant::now();
-        while self.in_flight.len() < window {
+        while self.in_flight.len() < self.window {
             self.send()?;
         }
         while !self.in_flight.is_empty() {
@@ -98,9 +98,13 @@ impl Load {
         }
         Ok(began.elapsed())
     }
+
+    fn latencies(&mut self) -> &mut Histogram {
+        &mut self.latencies
+    }
 }
 
-/// Warm up, say `ready`; for each line run once and print the sums so far.
+/// Datagrams to an echo server.
 pub fn load(plan: &Plan) -> io::Result<()> {
     if !(HEADER..=LARGEST).contains(&plan.size) || plan.window == 0 {
         return Err(io::Error::other(format!(
@@ -109,8 +113,9 @@ pub fn load(plan: &Plan) -> io::Result<()> {
     }
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect((Ipv4Addr::LOCALHOST, plan.port))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    let mut load = Load {
+    socket.set_read_timeout(Some(Duration::from_secs_f64(plan.patience)))?;
+    let mut load = Datagrams {
+        window: plan.window,
         socket,
         message: (0..=250).cycle().take(plan.size).collect(),
         scratch: vec![0; LARGEST],
@@ -118,16 +123,7 @@ pub fn load(plan: &Plan) -> io::Result<()> {
         in_flight: VecDeque::with_capacity(plan.window),
         latencies: Histogram::new(),
     };
-    load.run(plan.window, Duration::from_secs_f64(plan.warmup))?;
-    load.latencies = Histogram::new();
-
-    println!("ready");
-    let mut elapsed = Duration::ZERO;
-    while io::stdin().lock().read_line(&mut String::new())? > 0 {
-        elapsed += load.run(plan.window, Duration::from_secs_f64(plan.seconds))?;
-        println!("{}", load.latencies.json(elapsed));
-    }
-    Ok(())
+    drive::drive(&mut load, &plan.timing)
 }
 
 /// The floor: a server that does nothing but epoll, receive and send, until standard input ends.

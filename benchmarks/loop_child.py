@@ -12,14 +12,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib
 import json
 import resource
 import sys
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from implementations import IMPLEMENTATIONS, Environment, environment, new_loop, pin
-from workloads import WORKLOADS, Workload
+
+if TYPE_CHECKING:
+    from workload import Workload
 
 MAXIMUM = 50_000_000
 
@@ -64,40 +68,56 @@ def say(message: Mapping[str, int | str]) -> None:
     sys.stdout.flush()
 
 
-def serve(workload: Workload, name: str, seconds: float) -> None:
+def serve(workload: Workload, name: str, seconds: float, port: int | None = None) -> None:
     """Calibrate, then a slice for each line; raises where the workload found a wrong result."""
     implementation = IMPLEMENTATIONS[name]
     loop = new_loop(implementation)
     failures = Failures()
     loop.set_exception_handler(failures)
     try:
-        env = environment(implementation, loop)
+        env = environment(implementation, loop, port)
         n = calibrate(env, workload, seconds)
         gc.collect()
         say({"operations": n})
         for _ in sys.stdin:
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+            before = resource.getrusage(resource.RUSAGE_SELF)
             cpu, wall = timed(env, workload, n)
-            preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
+            after = resource.getrusage(resource.RUSAGE_SELF)
             if failures.seen:
                 raise RuntimeError(f"errors in callbacks, first {failures.seen[0]}")
-            say({"cpu_ns": cpu, "wall_ns": wall, "preempted": preempted})
+            say(
+                {
+                    "cpu_ns": cpu,
+                    "wall_ns": wall,
+                    "user_us": round((after.ru_utime - before.ru_utime) * 1e6),
+                    "system_us": round((after.ru_stime - before.ru_stime) * 1e6),
+                    "preempted": after.ru_nivcsw - before.ru_nivcsw,
+                }
+            )
     finally:
         loop.close()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Slices of a workload; started by scheduling.py.")
-    parser.add_argument("workload", choices=WORKLOADS)
+    parser = argparse.ArgumentParser(description="Slices of a workload; started by looped.py.")
+    parser.add_argument("module", help="where the table WORKLOADS is")
+    parser.add_argument("workload")
     parser.add_argument("implementation", choices=IMPLEMENTATIONS)
     parser.add_argument("--seconds", type=float, default=0.02, help="length of a slice")
+    parser.add_argument("--port", type=int, help="where a server for the workload is")
+    parser.add_argument(
+        "--install", action="store_true", help="aioxide in place of asyncio, for a library"
+    )
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args()
     pin(options.cpu)
     if not gc.isenabled():
         sys.exit("the garbage collector is off: not what users have")
     try:
-        serve(WORKLOADS[options.workload], options.implementation, options.seconds)
+        if options.install:
+            importlib.import_module("aioxide").install()
+        workload = importlib.import_module(options.module).WORKLOADS[options.workload]
+        serve(workload, options.implementation, options.seconds, options.port)
     except Exception as error:
         # Said here and not left to the traceback: what a loop leaves behind complains after it.
         say({"error": f"{type(error).__name__}: {error}"})

@@ -1,0 +1,59 @@
+//! How each load is driven: warm up, say `ready`, then run once for each line of standard input.
+
+use std::io::{self, BufRead};
+use std::time::Duration;
+
+use crate::histogram::Histogram;
+use crate::usage;
+
+/// How long one answer may take, and the last ones when the time is over.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Timing {
+    /// How long to run for each line on standard input.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// How long to run before that.
+    #[arg(long, default_value_t = 0.2)]
+    warmup: f64,
+}
+
+/// A load that runs for a while, and then has nothing in flight.
+pub trait Load {
+    /// Run for about this long; how long it took until the last answer was there.
+    fn run(&mut self, duration: Duration) -> io::Result<Duration>;
+
+    /// Where the durations of all runs are counted.
+    fn latencies(&mut self) -> &mut Histogram;
+
+    /// Forget what was counted beside them.
+    fn forget(&mut self) {}
+
+    /// Further members of the answer, each behind a comma.
+    fn details(&self) -> String {
+        String::new()
+    }
+}
+
+/// Drive the load until standard input ends. Its connections stay until then: the server is measured
+/// between the lines. Each answer has the sums of all runs so far, this process's CPU time included.
+pub fn drive(load: &mut impl Load, timing: &Timing) -> io::Result<()> {
+    load.run(Duration::from_secs_f64(timing.warmup))?;
+    *load.latencies() = Histogram::new();
+    load.forget();
+    println!("ready");
+    let (mut elapsed, mut used) = (Duration::ZERO, 0);
+    while io::stdin().lock().read_line(&mut String::new())? > 0 {
+        let before = usage::micros();
+        elapsed += load.run(Duration::from_secs_f64(timing.seconds))?;
+        used += usage::micros() - before;
+        let details = load.details();
+        println!(
+            r#"{{"seconds": {:.6}, "load_cpu_us": {used}, {}{details}}}"#,
+            elapsed.as_secs_f64(),
+            load.latencies().members()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+"""Workloads that run in the loop under test itself: how one is opened, and what it took."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from child import PATIENCE, Child, Failed, python_command, running
+
+if TYPE_CHECKING:
+    import contextlib
+
+    import harness
+    from benchmark import OpenSession, Setting
+    from workload import Workload
+
+
+class Session:
+    """An implementation in its process, calibrated."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._total = {"operations_per_slice": answer(child)["operations"], "slices": 0}
+
+    def slice(self) -> None:
+        self._child.say()
+        for name, value in answer(self._child).items():
+            self._total[name] = self._total.get(name, 0) + value
+        self._total["slices"] += 1
+
+    def result(self) -> harness.Values:
+        operations = self._total["operations_per_slice"] * self._total["slices"]
+        return {
+            "ns_per_operation": self._total["cpu_ns"] / operations,
+            "cpu_us_per_operation": self._total["cpu_ns"] / operations / 1000,
+            "wall_us_per_operation": self._total["wall_ns"] / operations / 1000,
+            "user_us_per_operation": self._total["user_us"] / operations,
+            "system_us_per_operation": self._total["system_us"] / operations,
+            **self._total,
+        }
+
+
+def answer(child: Child) -> dict[str, int]:
+    """What the child says next, or its failure."""
+    said: dict[str, Any] = json.loads(child.line(PATIENCE))
+    if "error" in said:
+        raise Failed(said["error"])
+    return said
+
+
+def command(module: str, row: str, column: str, setting: Setting, *further: str) -> list[str]:
+    """Command line of the child that runs this row of the module's WORKLOADS."""
+    arguments = ["--seconds", str(setting.slice_seconds), *further]
+    if setting.cpu is not None:
+        arguments += ["--cpu", str(setting.cpu)]
+    return python_command("loop_child", module, row, column, *arguments)
+
+
+def sessions(module: str) -> OpenSession:
+    """How the rows of a module of workloads are opened."""
+
+    def open_session(
+        stack: contextlib.ExitStack, setting: Setting, row: Workload, column: str
+    ) -> Session:
+        child = running(command(module, row.name, column, setting))
+        return Session(stack.enter_context(child))
+
+    return open_session
+
+
+def slices(row: Workload, usual: int) -> int:
+    """A workload of a fixed length is not cut."""
+    return usual if row.operations is None else 1

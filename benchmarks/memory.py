@@ -1,0 +1,99 @@
+"""What an idle connection keeps: growth of the server's resident memory, side by side.
+
+    python benchmarks/memory.py
+
+Each server is a fresh process. A few connections come first, so that what a server makes once is
+there; then 5,000 more say one byte, get it back and keep silent. What the kernel keeps for their
+sockets is not in the figure.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import served
+from benchmark import main
+from child import PATIENCE, Child, Failed
+from served import MODES, Row
+
+if TYPE_CHECKING:
+    import contextlib
+
+    import harness
+    from benchmark import Setting
+
+CONNECTIONS = 5000
+LIMIT = 60.0
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has in RAM, counted page by page and not estimated."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "Rss":
+            return int(value.split()[0]) * 1024
+    raise Failed("the kernel does not say how large the server is")
+
+
+@dataclass
+class Session:
+    """A server and its connections; each slice adds some."""
+
+    server: Child
+    load: Child
+    connections: int = 0
+    grown: int = 0
+
+    def slice(self) -> None:
+        before = resident(self.server.pid)
+        self.load.say()
+        self.connections = json.loads(self.load.line(LIMIT))["messages"]
+        self.grown += resident(self.server.pid) - before
+
+    def result(self) -> harness.Values:
+        return {
+            "kib_per_connection": self.grown / 1024 / self.connections,
+            "connections": self.connections,
+        }
+
+
+def open_session(
+    stack: contextlib.ExitStack, setting: Setting, row: Row, column: str
+) -> harness.Session:
+    server, where = served.start_server(stack, row, column, setting)
+    command = [served.loadgen(), *row.load, *where, *served.pinned(setting.load_cpu)]
+    load = served.start_load(stack, command)
+    server.say()
+    server.line(PATIENCE)
+    return Session(server, load)
+
+
+def row(mode: str) -> Row:
+    return Row(
+        name=f"idle-{mode}",
+        title=f"memory of an idle connection, {MODES[mode]}",
+        server=("echo_server", mode),
+        load=("hold", "--connections", str(CONNECTIONS)),
+        floor=("serve",) if mode == "protocol" else None,
+        short=True,
+    )
+
+
+BENCHMARK = served.benchmark(
+    name="memory",
+    title="Memory of idle connections",
+    about="Connections that have spoken once and keep silent; the kernel's own share is left out.",
+    rows=[row("protocol"), row("streams")],
+    open_session=open_session,
+    key="kib_per_connection",
+    unit="KiB",
+    legend="resident memory of the server per idle connection",
+    slices=lambda _row, _usual: 1,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(BENCHMARK))
