@@ -142,7 +142,7 @@ bench-quick: ## the same with few rounds: a first impression, not a record
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
 
 docs: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/docs ## build the guide into target/site
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir $(CARGO_TARGET_DIR)/site
+	@NO_MKDOCS_2_WARNING=1 $(call logged,$(PY) -m mkdocs build --strict --site-dir $(CARGO_TARGET_DIR)/site)
 	$(call say,the guide is $(CARGO_TARGET_DIR)/site/index.html)
 
 compatibility: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
