@@ -166,7 +166,7 @@ bench-examples: $(STAMPS)/extension $(STAMPS)/bench $(STAMPS)/examples ## what t
 	@$(PY) benchmarks/programs.py $(BENCH_ARGS)
 
 docs: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/docs ## build the guide into target/site
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir $(CARGO_TARGET_DIR)/site
+	@NO_MKDOCS_2_WARNING=1 $(call logged,$(PY) -m mkdocs build --strict --site-dir $(CARGO_TARGET_DIR)/site)
 	$(call say,the guide is $(CARGO_TARGET_DIR)/site/index.html)
 
 compatibility: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links

@@ -66,22 +66,19 @@ class Page(HTMLParser):
             self.described[self._name] = self.described.get(self._name, "") + data
 
 
+def build(source: Path, folder: Path) -> str:
+    """Build a site, strictly; what is wrong with it, if anything is."""
+    # Without --quiet, which hides warnings from --strict as well.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, as `make docs` builds it."""
     folder = tmp_path_factory.mktemp("site")
-    command = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "--quiet",
-        "--site-dir",
-        str(folder),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert not build(ROOT, folder)
     return folder
 
 
@@ -117,6 +114,32 @@ def test_drawings_are_part_of_their_page(site: Path) -> None:
     text = (site / "blocking-to-asynchronous.html").read_text(encoding="utf-8")
     assert text.count('class="drawing"') == 3
     assert ".svg" not in text[text.index("<article") : text.index("</article")]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("[its words](../elsewhere/file.md) and [here](#page)", ""),
+        ("[its words](nowhere.md)", "nowhere.md"),
+        ("[its words](#nowhere)", "#nowhere"),
+    ],
+)
+def test_links(text: str, wrong: str, tmp_path: Path) -> None:
+    """A link out of docs/ keeps its words, one to nowhere fails the build."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text(f"# Page\n\n{text}\n\n```text\n[a](../b.md)\n```\n")
+    (tmp_path / "mkdocs.yml").write_text(
+        f"site_name: a site\nhooks: [{ROOT}/scripts/site_hooks.py]\n"
+        "validation: {links: {anchors: warn}}\nmarkdown_extensions: [fenced_code]\n"
+    )
+    said = build(tmp_path, tmp_path / "site")
+    if wrong:
+        assert f"'{wrong}'" in said
+        return
+    assert not said
+    page = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert "<p>its words and <a " in page
+    assert "[a](../b.md)" in page
 
 
 def ours() -> list[str]:
