@@ -5,10 +5,13 @@ PYTHON ?= python3
 VENV ?= .venv
 # Which other Pythons `make test-pythons` takes, as "3.13 3.14"; all that are found if empty.
 PYTHONS ?=
-# Further arguments for pytest, for the conformance runner and for the benchmark.
+# Further arguments for the demo, for pytest, for the conformance runner and for the benchmark.
+DEMO_ARGS ?=
 PYTEST_ARGS ?=
 CONFORMANCE_ARGS ?=
 BENCH_ARGS ?=
+# Further arguments for maturin when it builds a wheel, as "--zig --compatibility manylinux_2_28".
+WHEEL_ARGS ?=
 # Which suites `make downstream` runs; all of them if empty.
 SUITES ?=
 CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -25,6 +28,9 @@ PY := $(VENV)/bin/python
 STAMPS := $(VENV)/.aioxide
 # What the runs leave for docs/compatibility.md.
 RECORDS := $(CARGO_TARGET_DIR)/compatibility
+WHEELS := $(CARGO_TARGET_DIR)/wheels
+# Where maturin looks for the package ziglang, if WHEEL_ARGS has --zig.
+export CARGO_ZIGBUILD_PYTHON_PATH := $(abspath $(PY))
 MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
@@ -34,9 +40,11 @@ LOADGEN := --manifest-path benchmarks/loadgen/Cargo.toml --target-dir target/loa
 # The modules of CPython's suite about names that install() replaces.
 INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
-ONCE := --ignore=tests/source --ignore=tests/typing
+ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs
+# The extras that the Python tests need beside dev.
+TEST_EXTRAS ?= demo docs examples bench
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
-BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/downstream tests/source tests/typing, \
+BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/docs tests/downstream tests/source tests/typing, \
 	$(sort $(wildcard tests/*.py) $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
 MISUSE := --no-warn-unused-ignores $(addprefix --disable-error-code=,arg-type attr-defined call-arg \
 	comparison-overlap has-type misc no-any-return no-untyped-call operator union-attr var-annotated)
@@ -59,13 +67,15 @@ endif
 endif
 
 .PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
-	test-all lint fmt bench bench-quick bench-docs build docs clean FORCE
+	test-all test-package lint fmt bench bench-quick bench-docs bench-guard bench-examples build docs \
+	compatibility wheel sdist clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMPS)/extension $(STAMPS)/demo ## build, then crawl a local site on asyncio, uvloop and aioxide
-	@$(VENV)/bin/aioxide demo --scheduling benchmarks/scheduling.py
+demo: $(STAMPS)/extension $(STAMPS)/demo ## build, then crawl a local site in every way that Python has (DEMO_ARGS="...")
+	@$(VENV)/bin/aioxide demo --scheduling benchmarks/scheduling.py \
+		--output "$(CARGO_TARGET_DIR)/demo" $(DEMO_ARGS)
 
 test: test-rust test-python conformance ## build, then every test: Rust, Python, CPython's own asyncio suite
 
@@ -82,7 +92,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 	fi
 	@cargo test $(LOCKED) --quiet $(LOADGEN)
 
-test-python: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/bench ## only the Python tests: behaviour, source and types
+test-python: $(STAMPS)/extension $(addprefix $(STAMPS)/,$(TEST_EXTRAS)) ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
 	@$(PY) -m pytest -m 'not conformance' $(PYTEST_ARGS)
 	@$(PY) -m pytest --quiet benchmarks
@@ -105,7 +115,7 @@ test-pythons: $(STAMPS)/venv ## Python tests and CPython's suite on the other Py
 	while read -r minor path <&3; do \
 		$(MAKE) --no-print-directory test-python conformance PYTHON="$$path" \
 			VENV="$(VENV)-$$minor" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/py$$minor" \
-			PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
+			TEST_EXTRAS="demo examples bench" PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
 	done 3< $(STAMPS)/pythons; \
 	[ -z "$$failed" ] || { echo "aioxide: failed on Python$$failed" >&2; exit 1; }
 
@@ -117,7 +127,7 @@ test-checked: ## Python tests on a build with Rust's debug assertions, under -X 
 
 test-all: test test-checked test-pythons ## test, test-checked and test-pythons: all that can be tested here
 
-lint: $(STAMPS)/dev ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
+lint: $(STAMPS)/dev $(STAMPS)/examples $(STAMPS)/docs ## formatting, clippy, ruff, mypy --strict, the rules of tests/source and the docs' links
 	@scripts/prerequisites.sh $(PYTHON)
 	$(call say,cargo fmt and clippy)
 	@cargo fmt --all --check
@@ -149,7 +159,17 @@ bench-docs: $(STAMPS)/bench ## write docs/benchmarks.md and its charts from benc
 	@$(PY) benchmarks/results.py $(BENCH_ARGS)
 	@$(PY) scripts/check_docs.py
 
-docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
+bench-guard: $(STAMPS)/extension $(STAMPS)/bench ## instructions of hot paths beside the record, needs valgrind (BENCH_ARGS=--record)
+	@$(PY) benchmarks/guard.py $(BENCH_ARGS)
+
+bench-examples: $(STAMPS)/extension $(STAMPS)/bench $(STAMPS)/examples ## what the programs of examples/ cost beside asyncio and uvloop
+	@$(PY) benchmarks/programs.py $(BENCH_ARGS)
+
+docs: $(STAMPS)/extension $(STAMPS)/demo $(STAMPS)/docs ## build the guide into target/site
+	@NO_MKDOCS_2_WARNING=1 $(call logged,$(PY) -m mkdocs build --strict --site-dir $(CARGO_TARGET_DIR)/site)
+	$(call say,the guide is $(CARGO_TARGET_DIR)/site/index.html)
+
+compatibility: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what the tests see, and check the documents' links
 	@mkdir -p $(RECORDS)
 	$(call say,behaviour tests and CPython's suite on $$($(PY) --version), recorded)
 	@AIOXIDE_COMPATIBILITY_RECORD=$(RECORDS)/used.json $(PY) -m pytest --quiet -p no:cacheprovider \
@@ -160,13 +180,31 @@ docs: $(STAMPS)/extension $(STAMPS)/demo ## write docs/compatibility.md of what 
 	@$(PY) scripts/compatibility.py --records $(RECORDS)
 	@$(PY) scripts/check_docs.py
 
+wheel: $(STAMPS)/extension $(STAMPS)/package ## a wheel for $(PYTHON) in target/wheels, its content checked, and installed to try it
+	$(call say,building the wheel for $$($(PY) --version))
+	@tag=$$($(PY) -c 'import sys; print("cp%d%d" % sys.version_info[:2])'); \
+	rm -f $(WHEELS)/aioxide-*-$$tag-*.whl; \
+	$(call logged,$(VENV)/bin/maturin build --release $(LOCKED) --interpreter $(PY) --out $(WHEELS) $(WHEEL_ARGS)); \
+	$(PY) scripts/check_package.py $(WHEELS)/aioxide-*-$$tag-*.whl; \
+	$(PY) scripts/check_install.py $(WHEELS)/aioxide-*-$$tag-*.whl
+
+sdist: $(STAMPS)/dev $(STAMPS)/package ## the source distribution in target/wheels, its content checked
+	$(call say,making the source distribution)
+	@rm -f $(WHEELS)/aioxide-*.tar.gz
+	@$(call logged,$(VENV)/bin/maturin sdist --out $(WHEELS))
+	@$(PY) scripts/check_package.py $(WHEELS)/aioxide-*.tar.gz
+
+test-package: sdist ## build and install from the source distribution, as pip does, and try what it gives
+	$(call say,installing the source distribution: this builds everything and takes some minutes)
+	@CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sdist $(PY) scripts/check_install.py $(WHEELS)/aioxide-*.tar.gz
+
 clean: ## remove what make has made, and nothing else
 	@for venv in $(VENV) $(VENV)-checked $(VENV)-3.*; do \
 		if [ -e "$$venv/.made-by-make" ]; then rm -rf -- "$$venv"; fi; \
 	done
 	@if [ -e target/CACHEDIR.TAG ]; then rm -rf target; fi
 	@rm -rf python/aioxide/_aioxide.*.so .mypy_cache .ruff_cache .pytest_cache
-	@find python scripts tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find python scripts tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment -----------------------------------------------------------------------------
 # $(STAMPS)/venv       $(VENV) was made by this file, of $(PYTHON)
@@ -189,7 +227,7 @@ $(STAMPS)/venv: $(if $(wildcard $(PY)),,FORCE)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-EXTRAS := $(addprefix $(STAMPS)/,dev demo bench)
+EXTRAS := $(addprefix $(STAMPS)/,dev demo bench docs examples package)
 
 $(EXTRAS:=.txt): $(STAMPS)/%.txt: pyproject.toml scripts/extras.py $(STAMPS)/venv
 	@$(PY) scripts/extras.py $* > $@.new

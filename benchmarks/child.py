@@ -38,9 +38,9 @@ def last_line(text: str) -> str:
 
 
 class Child:
-    """A process that is talked to line by line."""
+    """A process that is talked to line by line; `variables` are set in its environment."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], **variables: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._rest = b""
         self._process = subprocess.Popen(
@@ -48,7 +48,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment(),
+            env=environment() | variables,
             bufsize=0,
         )
 
@@ -101,8 +101,8 @@ class Child:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str]) -> Iterator[Child]:
-    child = Child(command)
+def running(command: Sequence[str], **variables: str) -> Iterator[Child]:
+    child = Child(command, **variables)
     try:
         yield child
     finally:

@@ -28,6 +28,7 @@ REQUIRED = (
     "LICENSE-MIT",
     "docs/architecture.md",
     "docs/compatibility.md",
+    "docs/index.md",
     "docs/safety.md",
 )
 OUR_FOLDERS = ("benchmarks", "crates", "docs", "python", "scripts", "tests")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import py_compile
+import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -167,6 +169,28 @@ def test_standard_input(place: Place) -> None:
     place.same_description("-", *ARGUMENTS, stdin=DESCRIBE)
 
 
+def test_standard_input_that_is_closed(place: Place) -> None:
+    # The standard input of these is closed once the descriptor 0 is.
+    close = "import os, sys; os.close(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    for words in (["-"], ["-m", "aioxide", "-"], [str(place.console_script), "run", "-"]):
+        assert place.run("-c", close, *words) == (0, "", "")
+
+
+def test_ctrl_c_while_the_program_is_read(place: Place) -> None:
+    program = (
+        "import signal, sys, types\n"
+        "def read():\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "sys.stdin = types.SimpleNamespace(buffer=types.SimpleNamespace(read=read))\n"
+        "from aioxide.cli import main\n"
+        "main()\n"
+    )
+    code, out, errors = place.run("-c", program, "run", "-")
+    assert (code, out) == (-signal.SIGINT, "")
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert "aioxide" not in errors, "frames that are not the program's"
+
+
 def test_command_is_indented_as_python_lets_it(place: Place) -> None:
     code, _, _ = place.same("-c", "\n    x = 1\n    print(x)\n")
     assert (code == 0) == (sys.version_info >= (3, 14))
@@ -307,6 +331,12 @@ def refused(result: tuple[int, str, str], *parts: str) -> None:
     [
         (["missing.py"], "can't open 'missing.py': No such file or directory"),
         (["app.py/inside.py"], "Not a directory"),
+        (["circle.py"], "can't open 'circle.py': Too many levels of symbolic links"),
+        (["x" * 300], "File name too long"),
+        (["\udcff.py"], r"can't open '\udcff.py': No such file or directory"),
+        (["two\nlines.py"], r"can't open 'two\nlines.py'"),
+        (["-\udcff"], r"unrecognized arguments: -\udcff"),
+        (["--two\nlines"], "unrecognized arguments: --two lines"),
         (["-x", "app.py"], "unrecognized arguments: -x"),
         (["--verbose", "app.py"], "unrecognized arguments: --verbose"),
         ([], "no program given"),
@@ -316,6 +346,7 @@ def refused(result: tuple[int, str, str], *parts: str) -> None:
     ],
 )
 def test_wrong_words_to_run(place: Place, words: list[str], part: str) -> None:
+    (place.path / "circle.py").symlink_to("circle.py")
     refused(place.module(*words), "python -m aioxide: ", part)
     refused(place.console("run", *words), "aioxide run: ", part)
 
@@ -326,6 +357,59 @@ def test_wrong_words_to_run(place: Place, words: list[str], part: str) -> None:
 )
 def test_wrong_words_to_the_console_script(place: Place, words: list[str], part: str) -> None:
     refused(place.console(*words), "aioxide: ", part)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_script_that_must_not_be_read(place: Place) -> None:
+    place.write("secret.py", "").chmod(0)
+    refused(place.module("secret.py"), "can't open 'secret.py': Permission denied")
+
+
+def test_arguments_in_no_encoding(place: Place) -> None:
+    description = place.same_description("app.py", "\udcff", "ü")
+    assert description["argv"] == ["app.py", "\udcff", "ü"]
+    place.same("-m", "\udcff")
+    place.same("app.py", stdin="")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["doctor"]])
+def test_output_that_nobody_reads(place: Place, words: list[str]) -> None:
+    # The other end is closed before the first byte is written.
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, str(place.console_script), *words]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["doctor"]])
+def test_output_that_cannot_be_written(place: Place, words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, str(place.console_script), *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    message = "aioxide: cannot write to standard output: No space left on device\n"
+    assert done.stderr == message
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["--help"], 0), (["doctor"], 0), (["-x"], 2), (["run", "missing.py"], 2)]
+)
+def test_closed_standard_streams(place: Place, words: list[str], code: int) -> None:
+    close = (
+        "import os, sys\n"
+        "for fd in (0, 1, 2):\n"
+        "    os.close(fd)\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
+    assert place.run("-c", close, str(place.console_script), *words) == (code, "", "")
+
+
+def test_error_that_cannot_be_told(place: Place) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, str(place.console_script), "-x"]
+        assert subprocess.run(command, stderr=full, check=False).returncode == 2
 
 
 def test_unreadable_script_is_not_taken_for_an_error_of_the_program(place: Place) -> None:
@@ -378,6 +462,18 @@ def test_free_threaded_python(place: Place) -> None:
         "runpy.run_module('aioxide', run_name='__main__', alter_sys=True)\n"
     )
     refused(place.run("-c", program), "aioxide does not support free-threaded builds", "this is")
+
+
+def test_python_that_the_extension_was_not_built_for(place: Place) -> None:
+    package = Path(aioxide.__file__).parent
+    ignored = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(package, place.path / "copy" / "aioxide", ignore=ignored)
+    program = "import sys; sys.path.insert(0, 'copy'); import runpy; sys.argv = ['-m', 'app.py']\n"
+    run = "runpy.run_module('aioxide', run_name='__main__', alter_sys=True)\n"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    refused(place.run("-c", program + run), f"was not built for this Python, {version}", "install")
+    _, _, errors = place.run("-c", "import sys; sys.path.insert(0, 'copy'); import aioxide")
+    assert errors.splitlines()[-1].startswith("ImportError: aioxide's extension was not built")
 
 
 def test_demo_without_its_extra(place: Place) -> None:

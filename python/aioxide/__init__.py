@@ -10,26 +10,40 @@ from __future__ import annotations
 
 import sys
 
-_refusal = ""
-if sys.version_info < (3, 11):  # noqa: UP036 - for one clear line instead of a SyntaxError
-    _refusal = "aioxide needs Python 3.11 or newer, this is {}.{}".format(*sys.version_info[:2])
-elif "t" in getattr(sys, "abiflags", ""):
-    # Such a build has other objects, whatever PYTHON_GIL says, and nothing here was tested on it.
-    _refusal = "aioxide does not support free-threaded builds of Python yet, and this is one"
-if _refusal:
+
+def _refuse(why: str) -> None:
     if sys.argv[:1] == ["-m"]:  # `python -m aioxide`: one line instead of a traceback
-        sys.stderr.write(_refusal + "\n")
+        sys.stderr.write(why + "\n")
         raise SystemExit(2)
-    raise ImportError(_refusal)
+    raise ImportError(why)
+
+
+if sys.version_info < (3, 11):  # noqa: UP036 - for one clear line instead of a SyntaxError
+    _refuse("aioxide needs Python 3.11 or newer, this is {}.{}".format(*sys.version_info[:2]))
+if "t" in getattr(sys, "abiflags", ""):
+    # Such a build has other objects, whatever PYTHON_GIL says, and nothing here was tested on it.
+    _refuse("aioxide does not support free-threaded builds of Python yet, and this is one")
 
 from typing import Any
 
 from . import _namespace
+
+# After asyncio, which _namespace has imported: whoever loads `_asyncio` before it leaves it with
+# the Python versions of its classes.
+try:
+    from ._aioxide import __version__ as __version__
+except ModuleNotFoundError as _error:
+    if _error.name != f"{__name__}._aioxide":
+        raise
+    _refuse(
+        "aioxide's extension was not built for this Python, {}.{}: install aioxide with it, or run "
+        "`make build` in the source repository".format(*sys.version_info[:2])
+    )
+
 from ._aioxide import Future as Future
 from ._aioxide import Handle as Handle
 from ._aioxide import Task as Task
 from ._aioxide import TimerHandle as TimerHandle
-from ._aioxide import __version__ as __version__
 from .events import EventLoop as EventLoop
 from .install import install as install
 from .install import installed as installed

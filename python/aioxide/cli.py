@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from . import __version__, program
+from ._terminal import Parser, fail
 from .install import install
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ Everything after the program is the program's own.
 _COMMANDS_HELP = """\
 commands:
   run       run a Python program on aioxide (aioxide run app.py, run -m package, run -c code)
-  demo      crawl a local site on asyncio, uvloop and aioxide, and compare them
+  demo      crawl a local site in every way that Python has, and compare them
+  doctor    tell what aioxide finds on this machine, and test that it works here
 """
 
 
 def main() -> None:
-    """The console script: `aioxide run ...`, `aioxide demo ...`, `aioxide --version`."""
-    usage = "aioxide [-h] [-V] {run,demo} ..."
+    """The console script: `aioxide run ...`, `demo ...`, `doctor ...`, `aioxide --version`."""
+    usage = "aioxide [-h] [-V] {run,demo,doctor} ..."
     description = "Python's asyncio, rebuilt in Rust."
     parser = _parser("aioxide", usage, description, _COMMANDS_HELP)
     own, command = _split(sys.argv[1:])
@@ -51,10 +53,14 @@ def main() -> None:
             from .demo import main as demo
 
             sys.exit(demo(words))
+        case ["doctor", *words]:
+            from .doctor import main as doctor
+
+            sys.exit(doctor(words))
         case [other, *_]:
-            parser.error(f"no such command: {other!r}; there are run and demo")
+            parser.error(f"no such command: {other!r}; there are run, demo and doctor")
         case _:
-            parser.error("no command given; there are run and demo")
+            parser.error("no command given; there are run, demo and doctor")
 
 
 def main_as_python() -> None:
@@ -96,7 +102,7 @@ def _run_script(prog: str, name: str, args: Sequence[str]) -> None:
     try:
         run = program.find_script(name)
     except OSError as error:
-        _fail(f"{prog}: can't open {name!r}: {error.strerror}")
+        fail(f"{prog}: can't open {name!r}: {error.strerror}")
     run(args)
 
 
@@ -115,15 +121,8 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(words), []
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argparse parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        _fail(f"{self.prog}: {message} (see `{self.prog} --help`)")
-
-
-def _parser(prog: str, usage: str, description: str, epilog: str) -> _Parser:
-    parser = _Parser(
+def _parser(prog: str, usage: str, description: str, epilog: str) -> Parser:
+    parser = Parser(
         prog=prog,
         usage=usage,
         description=description,
@@ -138,8 +137,3 @@ def _parser(prog: str, usage: str, description: str, epilog: str) -> _Parser:
 def _version() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"aioxide {__version__} ({python}, {platform.system()} {platform.machine()})"
-
-
-def _fail(message: str) -> NoReturn:
-    sys.stderr.write(message + "\n")
-    raise SystemExit(2)

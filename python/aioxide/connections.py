@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import weakref
 from asyncio import constants, sslproto
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,31 @@ if TYPE_CHECKING:
     import contextvars
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+class _Clients(_aioxide.ClientsCore):
+    """The open connections of a server, as far as asyncio's `Server` uses a `WeakSet`."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[asyncio.Transport]:
+        return iter(self.copy())
+
+    def __contains__(self, transport: object) -> bool:
+        return any(transport is each for each in self.copy())
+
+
+def _adopt_clients(server: asyncio.AbstractServer | None) -> None:
+    """Let a new server of asyncio's count its connections, instead of referring to each."""
+    # Up to 3.12.1 it counts by itself; what derives from it may have ideas of its own.
+    if type(server) is asyncio.base_events.Server:
+        clients = getattr(server, "_clients", None)
+        if type(clients) is weakref.WeakSet and not clients:
+            server._clients = _Clients(server)  # type: ignore[attr-defined]
 
 
 class Connections(LoopPart):
@@ -100,6 +125,7 @@ class Connections(LoopPart):
                 ssl_handshake_timeout,
                 ssl_shutdown_timeout,
             )
+        _adopt_clients(server)
         listener = _aioxide.Listener(
             self, sock, protocol_factory, server, backlog, connected, context
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from asyncio.base_events import _format_handle  # type: ignore[attr-defined]
@@ -38,12 +39,21 @@ class EventLoop(  # type: ignore[misc]
     """
 
     def __init__(self) -> None:
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            # No descriptor left, say. Without this, __del__ would close what was never opened.
+            self._close_core()
+            raise
         super().__init__()
         _registry.connect_debugger()
 
     def run_forever(self) -> None:
-        """Run until ``stop()`` is called."""
+        """Run until ``stop()`` is called.
+
+        Raises:
+            RuntimeError: if it runs already or is closed, or if another loop runs in this thread.
+        """
         self._run_forever_setup()
         try:
             self._run()
@@ -104,3 +114,13 @@ def __getattr__(name: str) -> Any:
         return getattr(asyncio, name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message, name=name)
+
+
+def _send_before_fork() -> None:
+    """Let the child of a callback not send again what the callback wrote before the fork."""
+    loop = asyncio._get_running_loop()
+    if isinstance(loop, _aioxide.LoopCore):
+        loop._uncork()
+
+
+os.register_at_fork(before=_send_before_fork)

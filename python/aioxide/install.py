@@ -93,6 +93,9 @@ def _loop_plan() -> Iterator[tuple[Any, str, Any]]:
 def install(*, loop: bool = True) -> None:
     """Make asyncio aioxide's in this process. Repeating it changes nothing.
 
+    Call it before the libraries that use asyncio are imported: a name that a module has imported
+    by itself (``from asyncio import Lock``) stays asyncio's. Loops that exist stay what they are.
+
     Args:
         loop: whether the default loop is replaced too; if not, only the names are, and run on
             whatever loop there is.
@@ -106,7 +109,10 @@ def install(*, loop: bool = True) -> None:
 
 
 def uninstall() -> None:
-    """Undo `install()`. Loops that exist already stay what they are."""
+    """Undo `install()`. Loops that exist already stay what they are.
+
+    What somebody else has replaced since is left alone.
+    """
     with _lock:
         while _replacements:
             owner, name, ours, theirs = _replacements.pop()
@@ -115,6 +121,10 @@ def uninstall() -> None:
 
 
 def installed() -> bool:
-    """Whether `install()` is in force."""
+    """Tell whether `install()` is in force.
+
+    Returns:
+        True between `install()` and `uninstall()`.
+    """
     with _lock:
         return bool(_replacements)

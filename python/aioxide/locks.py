@@ -25,7 +25,10 @@ class Lock(_aioxide.LockCore, asyncio.locks.Lock):
 
 
 class Event(_aioxide.EventCore, asyncio.locks.Event):
-    """A flag that tasks can wait for. It is not set at first."""
+    """A flag that tasks can wait for. It is not set at first.
+
+    ``wait()`` returns at once while the flag is set; `set()` wakes all that wait.
+    """
 
     __slots__ = ()
 
@@ -33,7 +36,10 @@ class Event(_aioxide.EventCore, asyncio.locks.Event):
 class Condition(_aioxide.ConditionCore, asyncio.locks.Condition):
     """A lock, and a way to wait until another task says that something has changed.
 
-    `lock` is the lock to use; a new `Lock` by default.
+    Take it with ``async with condition:`` before you look, wait or notify.
+
+    Args:
+        lock: the lock to use; a new `Lock` by default.
     """
 
     __slots__ = ()
@@ -42,20 +48,42 @@ class Condition(_aioxide.ConditionCore, asyncio.locks.Condition):
 class Semaphore(_aioxide.SemaphoreCore, asyncio.locks.Semaphore):
     """A number of units that tasks take and give back; at none, they wait, in the order they came.
 
-    `value` is the number at first; ValueError if it is negative.
+    ``async with semaphore:`` takes one and gives it back.
+
+    Args:
+        value: the number of units at first.
+
+    Raises:
+        ValueError: if it is negative.
     """
 
     __slots__ = ()
 
 
 class BoundedSemaphore(Semaphore, asyncio.locks.BoundedSemaphore):
-    """A semaphore that refuses, with ValueError, to have more units than at first."""
+    """A semaphore that refuses, with ValueError, to have more units than at first.
+
+    Args:
+        value: the number of units at first, and at most.
+
+    Raises:
+        ValueError: if it is negative.
+    """
 
     __slots__ = ()
 
 
 class Barrier(_aioxide.BarrierCore, asyncio.locks.Barrier):
-    """A place where tasks wait until `parties` of them have come, and then all go on."""
+    """A place where tasks wait until enough of them have come, and then all go on.
+
+    It can be used again, for the next as many.
+
+    Args:
+        parties: how many tasks it takes.
+
+    Raises:
+        ValueError: if that is less than 1.
+    """
 
     __slots__ = ()
 

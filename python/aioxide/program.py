@@ -57,8 +57,7 @@ def run_stdin(args: Sequence[str]) -> None:
     sys.argv[:] = ["-", *args]
     _set_first_path("")
     namespace = _fresh_main(file="<stdin>")
-    code = sys.stdin.buffer.read()
-    _in_place_of_python(lambda: exec(_compile(code, "<stdin>"), namespace))
+    _in_place_of_python(lambda: exec(_compile(_standard_input(), "<stdin>"), namespace))
 
 
 def find_script(name: str) -> Callable[[Sequence[str]], None]:
@@ -103,6 +102,11 @@ _run_module_as_main: Callable[..., object] = vars(runpy)["_run_module_as_main"]
 
 def _compile(source: str | bytes, filename: str) -> CodeType:
     return compile(source, filename, "exec", dont_inherit=True)
+
+
+def _standard_input() -> bytes:
+    # None if it was closed before Python started, to which that is an empty program.
+    return sys.stdin.buffer.read() if sys.stdin is not None else b""
 
 
 def _loaded(loader: importlib.machinery.SourcelessFileLoader) -> CodeType:

@@ -33,20 +33,30 @@ else:
 class Queue(_aioxide.QueueCore, asyncio.queues.Queue[_T]):
     """A queue between tasks: first in, first out.
 
-    With a `maxsize` above 0, `put()` waits while there are that many items.
+    Args:
+        maxsize: how many items it takes. At so many `put()` waits, and `put_nowait()` raises
+            QueueFull; 0 or less is any number.
     """
 
     __slots__ = ()
 
 
 class PriorityQueue(Queue[_OrderedT], asyncio.queues.PriorityQueue[_OrderedT]):
-    """A queue that gives the lowest item first; usually tuples of a priority and data."""
+    """A queue that gives the lowest item first; usually tuples of a priority and data.
+
+    Args:
+        maxsize: as for `Queue`.
+    """
 
     __slots__ = ()
 
 
 class LifoQueue(Queue[_T], asyncio.queues.LifoQueue[_T]):
-    """A queue that gives the item added last first."""
+    """A queue that gives the item added last first.
+
+    Args:
+        maxsize: as for `Queue`.
+    """
 
     __slots__ = ()
 

@@ -19,8 +19,12 @@ else:
     class Timeout(_aioxide.TimeoutCore, asyncio.timeouts.Timeout):
         """An async context manager that ends its body when the time is over.
 
-        Made by ``timeout()`` and ``timeout_at()``. ``reschedule()`` moves the deadline, ``when()``
-        tells it, ``expired()`` whether it has passed.
+        Made by ``timeout()`` and ``timeout_at()``. The body is cancelled, and TimeoutError raised
+        in its place. ``reschedule()`` moves the deadline, ``when()`` tells it, ``expired()``
+        whether it has passed.
+
+        Args:
+            when: the deadline in seconds of ``loop.time()``; None for none.
         """
 
         __signature__ = inspect.signature(asyncio.timeouts.Timeout)

@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 import sys
 import types as python_types
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import pytest
 
+import aioxide
 from helpers import (
     Implementation,
     turns,
@@ -222,3 +223,30 @@ async def test_a_coroutine_by_its_methods(types: Implementation) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [type(exc) for exc in duck.thrown] == [asyncio.CancelledError]
+
+
+async def test_yield_from_what_coroutine_functions_give(implementation: Implementation) -> None:
+    """A generator of `types.coroutine` may yield from them, as from coroutines of Python."""
+    names: Any = aioxide if implementation.name == "aioxide" else asyncio
+
+    @python_types.coroutine
+    def generator(queue: Any) -> Generator[Any, Any, list[object]]:
+        yield from names.sleep(0)
+        got = yield from queue.get()
+        lock = names.Lock()
+        taken = yield from lock.acquire()
+        slept = yield from names.sleep(0, "slept")
+        in_time = yield from names.wait_for(names.sleep(0, "in time"), 60)
+        return [got, taken, slept, in_time]
+
+    async def put() -> None:
+        await queue.put("item")
+
+    queue = names.Queue()
+    putting = asyncio.get_running_loop().create_task(put())
+    assert await generator(queue) == ["item", True, "slept", "in time"]
+    await putting
+    waiting = names.sleep(0)
+    assert not isinstance(waiting, Iterable)
+    assert not hasattr(waiting, "__iter__")
+    waiting.close()

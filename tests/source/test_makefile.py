@@ -25,6 +25,7 @@ PROMISED = {
     "bench",
     "conformance",
     "test-all",
+    "compatibility",
     "docs",
     "clean",
 }
@@ -54,7 +55,7 @@ def house(tmp_path: Path) -> Path:
     for name in ("Makefile", "Cargo.toml", "Cargo.lock", "pyproject.toml"):
         shutil.copy(tree.ROOT / name, tmp_path / name)
     shutil.copytree(tree.ROOT / "scripts", tmp_path / "scripts")
-    for folder in ("crates", "python/aioxide", "tests", "benchmarks"):
+    for folder in ("crates", "python/aioxide", "tests", "benchmarks", "examples"):
         (tmp_path / folder).mkdir(parents=True)
     return tmp_path
 

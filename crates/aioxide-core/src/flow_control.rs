@@ -40,7 +40,7 @@ impl fmt::Display for LimitsError {
 impl Error for LimitsError {}
 
 /// The watermarks of one transport, and whether its protocol is paused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FlowControl {
     high: u64,
     low: u64,
@@ -82,6 +82,12 @@ impl FlowControl {
     /// The marks as `get_write_buffer_limits` gives them: low, then high.
     pub const fn limits(&self) -> (u64, u64) {
         (self.low, self.high)
+    }
+
+    /// The high mark: up to so much waits without the protocol being paused.
+    #[inline]
+    pub const fn high(&self) -> u64 {
+        self.high
     }
 
     /// Whether the protocol was asked to pause and not yet to resume.

@@ -5,6 +5,7 @@
 //! | [`ready`] | the queue of what to run, and how much of it is one turn |
 //! | [`timers`] | what to run later, by deadline |
 //! | [`clock`] | between Python's seconds and the loop's nanoseconds |
+//! | [`descriptors`] | a table by file descriptor |
 //! | [`flow_control`] | when a transport asks its protocol to pause writing |
 //! | [`stream_buffer`] | what a stream has received and nobody has read, and where lines end in it |
 //! | [`names`] | hosts that are addresses: what `getaddrinfo` would answer |
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod descriptors;
 pub mod flow_control;
 pub mod names;
 pub mod ready;
@@ -29,6 +31,7 @@ pub mod stream_buffer;
 pub mod timers;
 
 pub use clock::{Nanos, ns_to_seconds, seconds_to_ns};
+pub use descriptors::Descriptors;
 pub use flow_control::{FlowControl, LimitsError, Signal};
 pub use ready::Ready;
 pub use stream_buffer::{Separators, StreamBuffer};

@@ -104,7 +104,7 @@ proptest! {
     fn the_size_alone_is_enough(sizes in vec(0..30_usize, 0..200)) {
         let mut told = FlowControl::new();
         told.set_limits(Some(20), Some(5)).unwrap();
-        let mut untold = told.clone();
+        let mut untold = told;
         let mut before = 0;
         for size in sizes {
             let expected = if size > before { told.on_grow(size) } else { told.on_shrink(size) };

@@ -90,6 +90,13 @@ pub fn accept_from(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     ))
 }
 
+/// A socket's own address (`getsockname`); `None` where the family is no Internet one.
+#[inline]
+pub fn local_address(fd: RawFd) -> io::Result<Option<SocketAddr>> {
+    let address = with_fd(fd, |fd| net::getsockname(fd))?;
+    Ok(address.try_into().ok())
+}
+
 /// Whether a call failed for want of descriptors or memory: it may succeed later.
 pub fn is_out_of_resources(error: &io::Error) -> bool {
     matches!(

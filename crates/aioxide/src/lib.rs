@@ -71,7 +71,7 @@ mod exports {
     use crate::sync;
     use crate::task::{StepCall, Task, registry};
     use crate::transport::{
-        DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
+        Clients, DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
         WritePipeTransport,
     };
 
@@ -148,6 +148,7 @@ mod exports {
         module.add("TimerHandle", TimerHandle::class().as_any())?;
         module.add("LoopCore", LoopCore::class().as_any())?;
         module.add("Resolver", Resolver::class().as_any())?;
+        module.add("ClientsCore", Clients::class().as_any())?;
         module.add("DatagramTransport", DatagramTransport::class().as_any())?;
         module.add("Listener", Listener::class().as_any())?;
         module.add("ReadPipeTransport", ReadPipeTransport::class().as_any())?;

@@ -1,14 +1,16 @@
-"""`aioxide demo`: the same crawler over the same local site, on asyncio, uvloop and aioxide.
+"""`aioxide demo`, the concurrency experiment: one crawl of a local site in every way Python has.
 
 Who does what, each in a process of its own:
 
-    site.py     an HTTP server with generated pages and images (content.py)
-    crawl.py    the crawler; a fresh process for every run, and only the loop differs
-    this one    starts them (child.py), lets the implementations take turns and checks what they
-                fetched (rounds.py), and shows it (tables.py, chart.py); the scheduling benchmark
-                of the source repository is run in its short form beside it (scheduling.py)
+    site.py       an HTTP server with generated pages and images (content.py)
+    measure.py    runs one way of ways/ on one event loop, and says what that took
+    this one      starts them (child.py), lets the ways take turns and checks what they fetched
+                  (rounds.py, results.py), and shows it: tables.py on the terminal, chart.py as
+                  PNG, page.py as HTML, with what the figures teach (lessons.py); the scheduling
+                  benchmark of the source repository is run beside it (scheduling.py)
 
-Only this file and options.py are loaded before it is known that the extra's packages are there.
+Only this file, options.py, and listing.py with the names of the ways are loaded before it is known
+that the packages of the extra are there.
 """
 
 from __future__ import annotations
@@ -17,31 +19,44 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING
 
-from .options import parse, unwritable
+from .interrupts import interrupts
+from .listing import listing
+from .options import parse, unwritable_file, unwritable_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEEDED = ("aiohttp", "matplotlib", "rich")
+    from .options import Options
+
+EXTRA = ("aiohttp", "jinja2", "matplotlib", "requests", "rich", "uvloop")
+NEEDED = "rich"  # the others only for some ways and for some of what is written
 
 
 def main(words: Sequence[str]) -> int:
     """Run `aioxide demo` with these arguments; returns the exit code."""
-    options = parse(words)
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        return _refuse(f"needs {', '.join(missing)}: pip install 'aioxide[demo]'")
-    for path in (options.output, options.json):
-        if path is not None and (reason := unwritable(path)):
-            return _refuse(f"cannot write {path}: {reason}")
     try:
-        from .show import show  # only now: it needs those packages
-
-        return show(options)
+        with interrupts.installed():
+            return _main(parse(words))
     except KeyboardInterrupt:
-        # The children were stopped on the way here.
+        # Whatever was started has been stopped on the way here.
         sys.stderr.write("aioxide demo: interrupted\n")
         return 130
+
+
+def _main(options: Options) -> int:
+    if options.list:
+        sys.stdout.write(listing())
+        return 0
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if NEEDED in missing:
+        return _refuse(f"needs {', '.join(missing)}: pip install 'aioxide[demo]'")
+    if reason := unwritable_folder(options.output):
+        return _refuse(f"cannot write to {options.output}: {reason}")
+    if options.json is not None and (reason := unwritable_file(options.json)):
+        return _refuse(f"cannot write {options.json}: {reason}")
+    from .show import show  # only now: it needs rich
+
+    return show(options)
 
 
 def _refuse(message: str) -> int:

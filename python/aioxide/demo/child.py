@@ -1,20 +1,26 @@
 """A child process that speaks JSON lines.
 
 Children are in sessions of their own, so that Ctrl-C in a terminal reaches only the process that
-started them; leaving the `with` block ends them, whatever the reason.
+started them; leaving the `with` block ends them, and the processes that they have started, whatever
+the reason.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any, Self
 
+from .interrupts import interrupts
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 PATIENCE = 30.0  # seconds without a word from a child that should be talking
 GRACE = 5.0  # seconds to end after being asked to
@@ -34,29 +40,35 @@ class Child:
         self._unread = b""
 
     def __enter__(self) -> Self:
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            self._words,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with interrupts.held():
+            self._errors = tempfile.TemporaryFile()
+            self._process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+                start_new_session=True,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._errors.close()
+        with interrupts.held():
+            self._signal(signal.SIGTERM)
+            try:
+                self._process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._errors.close()
+
+    def _signal(self, signum: int) -> None:
+        """To all of its session; workers of a pool may have outlived who started them."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signum)
 
     def tell(self, line: str) -> None:
         """Send a line."""
@@ -67,29 +79,12 @@ class Child:
             raise self._failure() from None
 
     def hear(self) -> dict[str, Any]:
-        """Wait for the next line."""
-        for message in self.listen():
-            return message
-        raise self._failure()
-
-    def listen(self) -> Iterator[dict[str, Any]]:
-        """Each line until the child closes its stdout by ending."""
-        while True:
-            line, newline, rest = self._unread.partition(b"\n")
-            if newline:
-                self._unread = rest
-                yield self._decoded(line)
-            elif not self._read():
-                return
-
-    def finish(self) -> None:
-        """Wait for the end of a child that has said all; raises where it ended badly."""
-        try:
-            code = self._process.wait(self._patience)
-        except subprocess.TimeoutExpired:
-            raise ChildFailed(f"{self._name} does not end") from None
-        if code:
-            raise self._failure()
+        """Wait for the next line; raises ChildFailed if the child ends or falls silent instead."""
+        while b"\n" not in self._unread:
+            if not self._read():
+                raise self._failure()
+        line, _, self._unread = self._unread.partition(b"\n")
+        return self._decoded(line)
 
     def _read(self) -> bool:
         assert self._process.stdout is not None

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .child import GRACE, ChildFailed
+from .interrupts import interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 LIMIT = 180.0  # seconds; it has a time limit of its own for each measurement
-ROUNDS = 3
+ROUNDS = 1  # each has several slices
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,22 @@ def measure(script: Path, implementations: Sequence[str]) -> Scheduling:
     words = [sys.executable, str(script), "--quick", "--rounds", str(ROUNDS), "--json", "-"]
     for name in implementations:
         words += ["--impl", name]
-    process = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with interrupts.held():
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     try:
         out, errors = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
         raise ChildFailed(f"{script.name} did not end within {LIMIT:g} seconds") from None
     finally:
-        _stop(process)
+        with interrupts.held():
+            _stop(process)
     try:
         return read(json.loads(out))
     except (ValueError, KeyError, TypeError):

@@ -5,14 +5,16 @@ installed and on asyncio otherwise (never on aioxide: the server must not change
 compared). After the request it waits a little, as a site with a database would.
 
 The parent talks to it through pipes, a JSON line each: at the start it says where it listens and
-what it has; for each line on stdin it says what was asked for since the last one; when stdin ends,
-because the parent closed it or is gone, so does the site.
+what it has; for each line on stdin it says what was asked for since the last one, over how many
+connections, and how many requests were in its hands at a time; when stdin ends, because the parent
+closed it or is gone, so does the site.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import gc
 import json
 import os
@@ -27,6 +29,7 @@ from .content import build
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+HOST = "127.0.0.1"
 TYPES = {".png": "image/png"}
 END = b"\r\n\r\n"
 
@@ -43,6 +46,8 @@ class Site:
         self.refused = (_response("400 Bad Request", b"only GET is served\n", ""), delay)
         self.hits: Counter[bytes] = Counter()
         self.strays = 0
+        self.connections = 0
+        self.in_flight = self.most_in_flight = 0
 
     def respond(self, head: bytes) -> tuple[bytes, float]:
         """The response to this request, and after how many seconds."""
@@ -63,10 +68,13 @@ class Site:
             "requests": self.hits.total(),
             "documents": len(self.hits),
             "strays": self.strays,
+            "connections": self.connections,
+            "in_flight": self.most_in_flight,
             "cpu": time.process_time(),
         }
         self.hits.clear()
-        self.strays = 0
+        self.strays = self.connections = 0
+        self.most_in_flight = self.in_flight
         return report
 
 
@@ -93,6 +101,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._site.connections += 1
 
     def data_received(self, data: bytes) -> None:
         *heads, self._received = (self._received + data).split(END)
@@ -104,9 +113,12 @@ class Connection(asyncio.Protocol):
         self._busy = bool(self._waiting)
         if self._busy:
             response, delay = self._site.respond(self._waiting.pop(0))
+            self._site.in_flight += 1
+            self._site.most_in_flight = max(self._site.most_in_flight, self._site.in_flight)
             self._loop.call_later(delay, self._send, response)
 
     def _send(self, response: bytes) -> None:
+        self._site.in_flight -= 1
         if not self._transport.is_closing():
             self._transport.write(response)
             self._next()
@@ -132,13 +144,18 @@ def _listen_to_parent(site: Site, stop: Callable[[], object]) -> None:
     loop.add_reader(fd, readable)
 
 
-async def serve(pages: int, images: int, delay: float) -> None:
+async def serve(pages: int, images: int, delay: float, port: int) -> None:
     content = build(pages, images)
     site = Site(content.documents, delay)
     ended = asyncio.Event()
     _listen_to_parent(site, ended.set)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(site), "127.0.0.1", 0, backlog=1024)
+    try:
+        server = await loop.create_server(lambda: Connection(site), HOST, port, backlog=1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SystemExit(f"port {port} is in use; --port=0 takes any that is free") from None
+        raise SystemExit(f"cannot listen on port {port}: {error.strerror or error}") from None
     gc.freeze()  # the content, which lives until the end
     _say(
         {
@@ -170,9 +187,11 @@ def main() -> None:
     parser.add_argument("--pages", type=int, required=True)
     parser.add_argument("--images", type=int, required=True)
     parser.add_argument("--delay-ms", type=float, required=True)
+    parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(options.pages, options.images, options.delay_ms / 1000))
+        delay = options.delay_ms / 1000
+        runner.run(serve(options.pages, options.images, delay, options.port))
 
 
 if __name__ == "__main__":

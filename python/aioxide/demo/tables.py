@@ -4,35 +4,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 
-from .rounds import METRICS
+from .results import CONNECTIONS, CPU, IN_FLIGHT, MEMORY, RATE, WALL
+from .wording import factor, number
 
 if TYPE_CHECKING:
-    from .rounds import Metric, Results
+    from .results import Metric, Results, Variant
     from .scheduling import Row, Scheduling
-
-BASELINE = "asyncio"
 
 
 def crawl_table(results: Results) -> Table:
-    """A row per implementation: the median of each metric, with the factor over asyncio."""
-    table = Table(title="The crawl (median of the rounds)", title_justify="left")
-    table.add_column("on", style="bold")
-    for metric in METRICS:
-        table.add_column(f"{metric.name}\n{metric.unit}", justify="right")
-    for name in results.runs:
-        table.add_row(name, *(_cell(results, name, metric) for metric in METRICS))
+    """A row for each way on each loop: the median of each metric, and its lines of code."""
+    table = Table(
+        title="The crawl (medians of the rounds)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+    )
+    table.add_column("way", style="bold", no_wrap=True)
+    table.add_column("on", no_wrap=True)
+    heads = (
+        "wall\ns",
+        "per\nsecond",
+        "CPU\ns",
+        "peak\nMiB",
+        "sockets",
+        "in\nflight",
+        "code\nlines",
+    )
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    before = None
+    for variant in results.runs:
+        title = variant.way.title if variant.way is not before else ""
+        before = variant.way
+        table.add_row(title, variant.loop or "", *cells(results, variant), _lines(variant, title))
+    for variant in results.failed:
+        table.add_row(variant.way.title, variant.loop or "", "[red]failed[/red]")
     return table
 
 
-def _cell(results: Results, name: str, metric: Metric) -> str:
-    figure = results.spread(name, metric).median
-    text = number(figure)
-    if name == BASELINE or BASELINE not in results.runs:
-        return text
-    baseline = results.spread(BASELINE, metric).median
-    return f"{text}\n[dim]{factor(figure / baseline)}[/dim]"
+def cells(results: Results, variant: Variant) -> list[str]:
+    """The figures of a row."""
+
+    def median(metric: Metric) -> float:
+        return results.spread(variant, metric).median
+
+    measured = [number(median(metric)) for metric in (WALL, RATE, CPU, MEMORY)]
+    return [*measured, *(f"{median(metric):.0f}" for metric in (CONNECTIONS, IN_FLIGHT))]
+
+
+def _lines(variant: Variant, title: str) -> str:
+    return str(variant.way.lines()) if title else ""
 
 
 def scheduling_table(scheduling: Scheduling) -> Table:
@@ -60,13 +86,3 @@ def _figures(row: Row, name: str) -> str:
     if name == "uvloop" or name not in row.ratios:
         return text
     return f"{text}\n[dim]{factor(row.ratios[name])}[/dim]"
-
-
-def number(value: float) -> str:
-    """With as many decimals as three digits leave room for."""
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f}"
-
-
-def factor(value: float) -> str:
-    return f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"

@@ -37,7 +37,7 @@ def _closed() -> ValueError:
 class BinaryFile(_aioxide.FileCore, Turns):
     """An open file of bytes: the builtin's buffered (or raw) file, with awaitable methods.
 
-    Made by :func:`aioxide.files.open`. Operations of several tasks on one file happen one after the
+    Made by ``aioxide.files.open``. Operations of several tasks on one file happen one after the
     other, except for ``pread`` and ``pwrite``.
     """
 

@@ -125,7 +125,26 @@ def open(  # noqa: A001 - the builtin's name, on purpose
     """Open a file: the builtin's arguments, awaitable methods.
 
     ``async with open(...) as f`` closes it at the end; ``f = await open(...)`` leaves that to you.
-    ``loop`` and ``executor`` are accepted from callers of aiofiles, and not needed.
+
+    Args:
+        file: a path, or a descriptor that is open.
+        mode: as for the builtin.
+        buffering: 0 for none (binary files only), 1 to flush each line of text, a larger number for
+            so many bytes; -1 for what fits the file.
+        encoding: the encoding of a text file; the locale's if None.
+        errors: what to do with what cannot be decoded or encoded, as for the builtin.
+        newline: which line ends are known and written, as for the builtin.
+        closefd: whether closing the file closes the descriptor that was given as `file`.
+        opener: a function that opens the path and gives a descriptor; a thread runs it.
+        loop: accepted from callers of aiofiles, and not needed.
+        executor: likewise.
+
+    Returns:
+        what gives a `TextFile` or a `BinaryFile` when it is awaited or entered.
+
+    Raises:
+        OSError: if the file cannot be opened, when the result is awaited.
+        ValueError: if the mode or another argument is wrong, likewise.
     """
     del loop, executor
     return Opening(_open(file, mode, buffering, encoding, errors, newline, closefd, opener))

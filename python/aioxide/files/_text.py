@@ -60,7 +60,7 @@ class Cookie:
 class TextFile(_aioxide.TextCore, Turns):
     """An open file of text: the builtin's ``TextIOWrapper``, with awaitable methods.
 
-    Made by :func:`aioxide.files.open`.
+    Made by ``aioxide.files.open``.
     """
 
     #: The file of bytes beneath.

@@ -87,6 +87,14 @@ def wrap(file: Any, *, loop: object = None, executor: object = None) -> WrappedF
 
     The file keeps its own buffer and position, so threads have to run its methods. What is opened
     with ``aioxide.files.open`` needs none.
+
+    Args:
+        file: the open file.
+        loop: accepted from callers of aiofiles, and not needed.
+        executor: likewise.
+
+    Raises:
+        TypeError: if it has neither ``read`` nor ``write``.
     """
     del loop, executor
     if not hasattr(file, "read") and not hasattr(file, "write"):

@@ -77,7 +77,7 @@ utime = wrap(_os.utime)
 async def stat(
     path: StrOrBytesPath | int, *, dir_fd: int | None = None, follow_symlinks: bool = True
 ) -> _os.stat_result:
-    """``os.stat``."""
+    """As ``os.stat``."""
     if dir_fd is not None:
         return await asyncio.to_thread(
             _os.stat, path, dir_fd=dir_fd, follow_symlinks=follow_symlinks
@@ -86,17 +86,17 @@ async def stat(
 
 
 async def lstat(path: StrOrBytesPath, *, dir_fd: int | None = None) -> _os.stat_result:
-    """``os.lstat``."""
+    """As ``os.lstat``."""
     return await stat(path, dir_fd=dir_fd, follow_symlinks=False)
 
 
 async def fstat(fd: int) -> _os.stat_result:
-    """``os.fstat``."""
+    """As ``os.fstat``."""
     return await _aioxide.file_stat(fd, True)
 
 
 async def exists(path: StrOrBytesPath | int) -> bool:
-    """``os.path.exists``."""
+    """As ``os.path.exists``."""
     try:
         await _aioxide.file_stat(path, True)
     except (OSError, ValueError):
@@ -105,7 +105,7 @@ async def exists(path: StrOrBytesPath | int) -> bool:
 
 
 async def mkdir(path: StrOrBytesPath, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
-    """``os.mkdir``."""
+    """As ``os.mkdir``."""
     if dir_fd is not None:
         await asyncio.to_thread(_os.mkdir, path, mode, dir_fd=dir_fd)
         return
@@ -113,7 +113,7 @@ async def mkdir(path: StrOrBytesPath, mode: int = 0o777, *, dir_fd: int | None =
 
 
 async def makedirs(name: StrOrBytesPath, mode: int = 0o777, exist_ok: bool = False) -> None:
-    """``os.makedirs``."""
+    """As ``os.makedirs``."""
     name = _os.fspath(name)
     head, tail = _os.path.split(name)
     if not tail:
@@ -132,7 +132,7 @@ async def makedirs(name: StrOrBytesPath, mode: int = 0o777, exist_ok: bool = Fal
 
 
 async def remove(path: StrOrBytesPath, *, dir_fd: int | None = None) -> None:
-    """``os.remove``."""
+    """As ``os.remove``."""
     if dir_fd is not None:
         await asyncio.to_thread(_os.remove, path, dir_fd=dir_fd)
         return
@@ -143,7 +143,7 @@ unlink = remove
 
 
 async def rmdir(path: StrOrBytesPath, *, dir_fd: int | None = None) -> None:
-    """``os.rmdir``."""
+    """As ``os.rmdir``."""
     if dir_fd is not None:
         await asyncio.to_thread(_os.rmdir, path, dir_fd=dir_fd)
         return
@@ -151,7 +151,7 @@ async def rmdir(path: StrOrBytesPath, *, dir_fd: int | None = None) -> None:
 
 
 async def removedirs(name: StrOrBytesPath) -> None:
-    """``os.removedirs``."""
+    """As ``os.removedirs``."""
     name = _os.fspath(name)
     await rmdir(name)
     head, tail = _os.path.split(name)
@@ -172,7 +172,7 @@ async def rename(
     src_dir_fd: int | None = None,
     dst_dir_fd: int | None = None,
 ) -> None:
-    """``os.rename``."""
+    """As ``os.rename``."""
     if src_dir_fd is not None or dst_dir_fd is not None:
         await asyncio.to_thread(_os.rename, src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         return
@@ -183,7 +183,7 @@ replace = rename
 
 
 async def renames(old: StrOrBytesPath, new: StrOrBytesPath) -> None:
-    """``os.renames``."""
+    """As ``os.renames``."""
     head, tail = _os.path.split(_os.fspath(new))
     if head and tail and not await exists(head):
         await makedirs(head)
@@ -202,7 +202,7 @@ async def link(
     dst_dir_fd: int | None = None,
     follow_symlinks: bool = True,
 ) -> None:
-    """``os.link``."""
+    """As ``os.link``."""
     if src_dir_fd is not None or dst_dir_fd is not None or follow_symlinks:
         # What the default means depends on the platform and on the version of Python.
         extra: dict[str, Any] = {} if follow_symlinks else {"follow_symlinks": False}
@@ -220,7 +220,7 @@ async def symlink(
     *,
     dir_fd: int | None = None,
 ) -> None:
-    """``os.symlink``."""
+    """As ``os.symlink``."""
     if dir_fd is not None:
         await asyncio.to_thread(_os.symlink, src, dst, target_is_directory, dir_fd=dir_fd)
         return
@@ -228,12 +228,12 @@ async def symlink(
 
 
 async def listdir(path: Any = ".") -> list[Any]:
-    """``os.listdir``."""
+    """As ``os.listdir``."""
     return await asyncio.to_thread(_os.listdir, path)
 
 
 async def scandir(path: Any = ".") -> Any:
-    """``os.scandir``: the entries are there when it returns, their iteration does not wait."""
+    """As ``os.scandir``: the entries are there when it returns, their iteration does not wait."""
     return await asyncio.to_thread(_os.scandir, path)
 
 
@@ -243,7 +243,7 @@ async def walk(
     onerror: Callable[[OSError], object] | None = None,
     followlinks: bool = False,
 ) -> AsyncIterator[tuple[Any, list[Any], list[Any]]]:
-    """``os.walk``, to be used with ``async for``."""
+    """As ``os.walk``, to be used with ``async for``."""
     top = _os.fspath(top)
     try:
         folders, links, others = await asyncio.to_thread(_sorted_entries, top)
@@ -282,12 +282,12 @@ def _sorted_entries(top: Any) -> tuple[list[Any], set[Any], list[Any]]:
 async def copyfile(
     src: StrOrBytesPath, dst: StrOrBytesPath, *, follow_symlinks: bool = True
 ) -> Any:
-    """``shutil.copyfile``."""
+    """As ``shutil.copyfile``."""
     return await asyncio.to_thread(shutil.copyfile, src, dst, follow_symlinks=follow_symlinks)
 
 
 async def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
-    """``os.sendfile``; where the output does not take anything yet, it is waited for."""
+    """As ``os.sendfile``; where the output does not take anything yet, it is waited for."""
     while True:
         try:
             if _stat.S_ISREG(_os.fstat(out_fd).st_mode):

@@ -130,7 +130,7 @@ pub(super) fn cancelled_error(future: &Any) -> Res<Object> {
 /// `_cancel_message`.
 pub(super) fn cancel_message(future: &Any) -> Res<Object> {
     match Known::of(future) {
-        Some(known) => Ok(known.state().cancel_message().get_or_none()),
+        Some(known) => Ok(known.state().cancel_message().unwrap_or_else(value::none)),
         None => future.getattr(&originals().names._cancel_message),
     }
 }

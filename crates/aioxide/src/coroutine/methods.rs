@@ -190,6 +190,7 @@ pub(crate) fn build<O: Operation>(doc: &'static CStr) -> Res<()> {
         b.not_constructible()
             .doc(doc)
             .awaits_itself(drive::step::<O>)
+            .yields_from_itself()
             .repr(repr)
             .method0_over_slot(
                 c"__await__",

@@ -82,6 +82,7 @@ pub(super) fn build() -> Res<()> {
         b.not_constructible()
             .doc(c"What a coroutine function gives that has finished when it returns.")
             .awaits_itself(next)
+            .yields_from_itself()
             .repr(repr)
             .method0_over_slot(
                 c"__await__",

@@ -7,7 +7,8 @@
 //! * `run` is one iteration of the loop, on one screen.
 //! * `scheduling` is `call_soon` and its family, `create_task`, `create_future`.
 //! * `entry` and `timer` are what can stand in the queue and in the heap.
-//! * `watchers` is file descriptors: `add_reader`, `add_writer`, and what transports use.
+//! * `watchers` is file descriptors: `add_reader`, `add_writer`, and what transports use;
+//!   `watcher` is who waits for one, `watch_table` what is known of each.
 //! * `sockets` is `sock_recv`, `sock_sendall` and the others.
 //! * `dns` is `getaddrinfo` and `getnameinfo`.
 //! * `attributes` is the flags that BaseEventLoop keeps in Python and we keep here.
@@ -23,6 +24,8 @@ mod run;
 mod scheduling;
 mod sockets;
 mod timer;
+mod watch_table;
+mod watcher;
 mod watchers;
 
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
@@ -36,11 +39,13 @@ use aioxide_driver::sys::monotonic_ns;
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Class, Inst, Native, Object, Raised, Res, Slot, Visit};
 
+use crate::transport::Cork;
 pub(crate) use dns::{NameLookup, Resolver, build as build_dns};
 pub(crate) use entry::Entry;
 pub(crate) use timer::Timer;
 #[allow(unused_imports, reason = "for the transports")]
-pub(crate) use watchers::{Watcher, descriptor};
+pub(crate) use watcher::Watcher;
+pub(crate) use watchers::descriptor;
 
 /// How much one call receives. A message of 100 KiB comes in one piece, and the `bytes` made of
 /// it stays below the 128 KiB from which on malloc asks the kernel for every block (measured: a
@@ -65,7 +70,7 @@ pub(crate) struct LoopCore {
     timers: RefCell<Timers<Timer>>,
     /// Empty between uses: where the heap puts what it gives up.
     graveyard: Cell<Vec<Timer>>,
-    watchers: RefCell<watchers::Table>,
+    watchers: RefCell<watch_table::Table>,
     driver: OnceCell<Driver>,
     /// The kernel's answers, and our reading of them; taken by the thread that polls.
     events: Cell<Option<Box<Polled>>>,
@@ -95,6 +100,8 @@ pub(crate) struct LoopCore {
     task_factory: Slot,
     /// Empty until it is needed first: see `scratch()`.
     scratch: RefCell<Vec<u8>>,
+    /// What the entry that runs has written.
+    cork: Cork,
     /// The `FileRing`, once a file operation had to wait.
     file_ring: Slot,
 }
@@ -121,7 +128,7 @@ impl Native for LoopCore {
             ready: RefCell::new(Ready::new()),
             timers: RefCell::new(Timers::new()),
             graveyard: Cell::new(Vec::new()),
-            watchers: RefCell::new(watchers::Table::default()),
+            watchers: RefCell::new(watch_table::Table::default()),
             driver: OnceCell::new(),
             events: Cell::new(None),
             direct: Cell::new(false),
@@ -139,6 +146,7 @@ impl Native for LoopCore {
             polled_at: Cell::new(0),
             task_factory: Slot::default(),
             scratch: RefCell::default(),
+            cork: Cork::default(),
             file_ring: Slot::default(),
         }
     }
@@ -155,11 +163,13 @@ impl Native for LoopCore {
             watchers.traverse(visit);
         }
         self.task_factory.visit(visit);
+        self.cork.visit(visit);
         self.file_ring.visit(visit);
     }
     fn clear(&self) {
         self.drop_entries();
         self.task_factory.clear();
+        self.cork.clear();
         self.file_ring.clear();
     }
 }
@@ -241,6 +251,12 @@ impl LoopCore {
         self.task_factory.get()
     }
 
+    /// Where is kept what is sent when the entry that runs is over.
+    #[inline(always)]
+    pub(crate) fn cork(&self) -> &Cork {
+        &self.cork
+    }
+
     /// Where the loop's `FileRing` is kept.
     pub(crate) fn file_ring(&self) -> &Slot {
         &self.file_ring
@@ -298,12 +314,8 @@ impl LoopCore {
         let mut timers = Vec::new();
         self.ready.borrow_mut().clear(&mut entries);
         self.timers.borrow_mut().clear(&mut timers);
-        let watchers = {
-            let mut table = self.watchers.borrow_mut();
-            // A closed loop still knows whose a descriptor is.
-            let owners = table.take_owners();
-            std::mem::replace(&mut *table, owners)
-        };
+        let mut watchers = Vec::new();
+        self.watchers.borrow_mut().clear(&mut watchers);
         entries.into_iter().for_each(Entry::release);
         timers.into_iter().for_each(Timer::release);
         drop(watchers);
@@ -370,6 +382,7 @@ pub(crate) fn build() -> Res<()> {
         let b = scheduling::methods(b);
         let b = sockets::methods(b);
         let b = crate::transport::sendfile_hooks(b);
+        let b = crate::transport::cork_hooks(b);
         watchers::methods(b)
     })?;
     Ok(())

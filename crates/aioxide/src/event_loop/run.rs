@@ -73,15 +73,30 @@ impl Inst<LoopCore> {
         }
         // 3. Run what was ready at this point; what it schedules is for the next turn.
         let turn = self.ready.borrow().begin_turn();
-        for _ in 0..turn {
+        self.cork().set_open(true);
+        let result = self.run_turn(turn);
+        self.cork().set_open(false);
+        result
+    }
+
+    #[inline]
+    fn run_turn(&self, entries: usize) -> Res<()> {
+        for _ in 0..entries {
             let Some(entry) = self.ready.borrow_mut().pop() else {
                 break;
             };
-            if self.debug.get() {
-                self.run_timed(entry)?;
+            let result = if self.debug.get() {
+                self.run_timed(entry)
             } else {
-                entry.run(self)?;
+                entry.run(self)
+            };
+            // What it wrote leaves now, also if it ends the loop.
+            if let Err(raised) = result {
+                let exception = raised.take();
+                self.uncork();
+                return Err(Raised::raise(exception));
             }
+            self.uncork();
             stop_iteration::forget();
         }
         Ok(())

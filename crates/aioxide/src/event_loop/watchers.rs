@@ -9,229 +9,23 @@
 //! next operation: one system call for each wait instead of adding and removing. What stays
 //! registered in between is silent, whatever becomes of the descriptor.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
 
-use aioxide_driver::reactor::{Event, Interest, Reactor};
+use aioxide_driver::reactor::{Event, Interest};
 
+use super::LoopCore;
 use super::run::WAKE_TOKEN;
-use super::{Entry, LoopCore};
+use super::watch_table::{Watch, token_of};
+use super::watcher::Watcher;
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
-use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, Visit, context, value};
-use crate::handle::{self, Handle};
-use crate::sock_op::SockOp;
-use crate::transport::{
-    self, DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
-    WritePipeTransport,
-};
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, value};
+use crate::handle::Handle;
+use crate::transport::{self, SendFile};
 
-/// Who is told that a descriptor is ready.
-#[derive(Debug)]
-pub(crate) enum Watcher {
-    /// A callback of `add_reader` or `add_writer`, and the object that it was added for: a file
-    /// that was closed meanwhile has no number any more, and can still be removed.
-    Handle(Own<Handle>, Object),
-    /// A stream transport.
-    Transport(Own<StreamTransport>),
-    /// A datagram transport.
-    Datagram(Own<DatagramTransport>),
-    /// The reading end of a pipe.
-    ReadPipe(Own<ReadPipeTransport>),
-    /// The writing end of a pipe.
-    WritePipe(Own<WritePipeTransport>),
-    /// A file on its way to a socket.
-    SendFile(Own<SendFile>),
-    /// A listening socket.
-    Listener(Own<Listener>),
-    /// A `sock_*` operation that the kernel was not ready for.
-    Sock(Own<SockOp>),
-}
-
-impl Watcher {
-    fn entry(&self, event: transport::Event) -> Entry {
-        match self {
-            Watcher::Handle(handle, _) => Entry::Handle(handle.clone()),
-            Watcher::Transport(transport) => Entry::Transport(transport.clone(), event),
-            Watcher::Datagram(transport) => Entry::Datagram(transport.clone(), event),
-            Watcher::ReadPipe(transport) => Entry::ReadPipe(transport.clone(), event),
-            Watcher::WritePipe(transport) => Entry::WritePipe(transport.clone(), event),
-            Watcher::Listener(listener) => Entry::Listener(listener.clone()),
-            Watcher::Sock(op) => Entry::Sock(op.clone()),
-            Watcher::SendFile(op) => Entry::SendFile(op.clone()),
-        }
-    }
-
-    fn traverse(&self, visit: &mut Visit) {
-        match self {
-            Watcher::Handle(handle, file) => {
-                visit.through(handle);
-                visit.object(file);
-            }
-            Watcher::Transport(transport) => visit.native(transport),
-            Watcher::Datagram(transport) => visit.native(transport),
-            Watcher::ReadPipe(transport) => visit.native(transport),
-            Watcher::WritePipe(transport) => visit.native(transport),
-            Watcher::Listener(listener) => visit.native(listener),
-            Watcher::Sock(op) => visit.native(op),
-            Watcher::SendFile(op) => visit.native(op),
-        }
-    }
-
-    /// The transport that watches, whatever its kind.
-    fn transport(&self) -> Option<&Any> {
-        match self {
-            Watcher::Transport(transport) => Some(transport.as_any()),
-            Watcher::Datagram(transport) => Some(transport.as_any()),
-            Watcher::ReadPipe(transport) => Some(transport.as_any()),
-            Watcher::WritePipe(transport) => Some(transport.as_any()),
-            Watcher::Handle(..)
-            | Watcher::Listener(_)
-            | Watcher::Sock(_)
-            | Watcher::SendFile(_) => None,
-        }
-    }
-
-    /// Replaced or removed: a callback that is in the queue already must not run.
-    pub(crate) fn retire(self) -> Res<()> {
-        match self {
-            Watcher::Handle(handle, _) => {
-                handle.cancel()?;
-                handle::release(handle);
-                Ok(())
-            }
-            // It looks at its own state when its turn comes.
-            Watcher::Transport(_)
-            | Watcher::Datagram(_)
-            | Watcher::ReadPipe(_)
-            | Watcher::WritePipe(_) => Ok(()),
-            Watcher::Listener(listener) => {
-                listener.retire();
-                Ok(())
-            }
-            Watcher::Sock(op) => {
-                op.unwatched();
-                Ok(())
-            }
-            Watcher::SendFile(op) => {
-                op.unwatched();
-                Ok(())
-            }
-        }
-    }
-}
-
-/// One descriptor.
-#[derive(Debug, Default)]
-struct Watch {
-    reader: Option<Watcher>,
-    writer: Option<Watcher>,
-    /// What the kernel reports. Empty: it knows the descriptor, and keeps silent.
-    armed: Interest,
-    /// Sides of operations that the kernel has reported, and that have not yet said whether they
-    /// want to hear more.
-    reported: Interest,
-}
-
-impl Watch {
-    fn interest(&self) -> Interest {
-        let mut interest = Interest::NONE;
-        if self.reader.is_some() {
-            interest |= Interest::READ;
-        }
-        if self.writer.is_some() {
-            interest |= Interest::WRITE;
-        }
-        interest
-    }
-
-    /// What the kernel ought to report.
-    fn wanted(&self) -> Interest {
-        let wanted = self.interest() - self.reported;
-        let once = [&self.reader, &self.writer]
-            .into_iter()
-            .flatten()
-            .all(|watcher| matches!(watcher, Watcher::Sock(_)));
-        if once && !wanted.is_empty() {
-            wanted | Interest::ONCE
-        } else {
-            wanted
-        }
-    }
-
-    fn side(&mut self, side: Interest) -> &mut Option<Watcher> {
-        if side == Interest::READ {
-            &mut self.reader
-        } else {
-            &mut self.writer
-        }
-    }
-
-    /// Tells the kernel what is wanted now. `known` says whether it should know the descriptor.
-    fn arm(&mut self, reactor: &Reactor, fd: RawFd, known: bool) -> io::Result<()> {
-        let wanted = self.wanted();
-        let token = token_of(fd);
-        if known {
-            // A descriptor that was closed and opened again is gone from the kernel's list.
-            reactor
-                .modify(fd, token, wanted)
-                .or_else(|error| match error.raw_os_error() {
-                    Some(ENOENT) => reactor.add(fd, token, wanted),
-                    _ => Err(error),
-                })?;
-        } else {
-            // One that was duplicated when it was closed may still be in it.
-            reactor
-                .add(fd, token, wanted)
-                .or_else(|error| match error.raw_os_error() {
-                    Some(EEXIST) => reactor.modify(fd, token, wanted),
-                    _ => Err(error),
-                })?;
-        }
-        self.armed = wanted;
-        Ok(())
-    }
-}
-
-/// Every watched descriptor.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    /// Also those that nobody watches now but the kernel still knows.
-    watches: HashMap<RawFd, Watch>,
-    /// How many of them are watched.
-    active: usize,
-    /// Descriptors that belong to a transport: weak references to it.
-    owners: HashMap<RawFd, Object>,
-}
-
-impl Table {
-    pub(super) fn is_empty(&self) -> bool {
-        self.active == 0
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.active
-    }
-
-    /// A table of nothing but the transports' descriptors, which this one then has no more.
-    pub(super) fn take_owners(&mut self) -> Table {
-        Table {
-            owners: std::mem::take(&mut self.owners),
-            ..Table::default()
-        }
-    }
-
-    pub(super) fn traverse(&self, visit: &mut Visit) {
-        for watch in self.watches.values() {
-            for watcher in [&watch.reader, &watch.writer].into_iter().flatten() {
-                watcher.traverse(visit);
-            }
-        }
-        self.owners.values().for_each(|owner| visit.object(owner));
-    }
-}
+const EBADF: i32 = 9;
 
 impl Inst<LoopCore> {
     /// Puts the watchers of what the kernel reports into the queue.
@@ -245,7 +39,7 @@ impl Inst<LoopCore> {
             let Ok(fd) = RawFd::try_from(event.token) else {
                 continue;
             };
-            let Some(watch) = watchers.watches.get_mut(&fd) else {
+            let Some(watch) = watchers.get_mut(fd) else {
                 continue;
             };
             let mut reported = *event;
@@ -279,7 +73,7 @@ impl Inst<LoopCore> {
         if !watch.wanted().is_empty()
             && !self
                 .driver()
-                .is_ok_and(|driver| watch.arm(&driver.reactor, fd, true).is_ok())
+                .is_ok_and(|driver| watch.arm(&driver.reactor, fd).is_ok())
         {
             // Its own system call shall say what is wrong.
             (event.readable, event.writable) = (true, true);
@@ -297,24 +91,19 @@ impl Inst<LoopCore> {
     ) -> Res<Option<Watcher>> {
         let reactor = &self.driver()?.reactor;
         let mut table = self.watchers.borrow_mut();
-        let Table {
-            watches, active, ..
-        } = &mut *table;
-        let known = watches.contains_key(&fd);
-        let watch = watches.entry(fd).or_default();
+        let Some((watch, active)) = table.place(fd) else {
+            return Err(Raised::os(&io::Error::from_raw_os_error(EBADF)));
+        };
         let was_active = !watch.interest().is_empty();
         let reported = watch.reported;
         let always = matches!(watcher, Watcher::Sock(_));
         let before = watch.side(side).replace(watcher);
         watch.reported = reported - side;
         if (always || watch.wanted() != watch.armed)
-            && let Err(error) = watch.arm(reactor, fd, known)
+            && let Err(error) = watch.arm(reactor, fd)
         {
             let refused = std::mem::replace(watch.side(side), before);
             watch.reported = reported;
-            if !known {
-                watches.remove(&fd);
-            }
             drop(table);
             drop(refused);
             return Err(Raised::os(&error));
@@ -327,16 +116,14 @@ impl Inst<LoopCore> {
     pub(crate) fn rewatch(&self, fd: RawFd, side: Interest) -> Res<()> {
         let reactor = &self.driver()?.reactor;
         let mut table = self.watchers.borrow_mut();
-        let Some(watch) = table.watches.get_mut(&fd) else {
+        let Some(watch) = table.get_mut(fd) else {
             return Ok(());
         };
         watch.reported = watch.reported - side;
         if watch.wanted() == watch.armed {
             return Ok(());
         }
-        watch
-            .arm(reactor, fd, true)
-            .map_err(|error| Raised::os(&error))
+        watch.arm(reactor, fd).map_err(|error| Raised::os(&error))
     }
 
     /// Stops watching one side; gives what watched it.
@@ -345,17 +132,20 @@ impl Inst<LoopCore> {
     /// descriptor only needs to arm it.
     pub(crate) fn unwatch(&self, fd: RawFd, side: Interest) -> Option<Watcher> {
         let mut table = self.watchers.borrow_mut();
-        let Table {
-            watches, active, ..
-        } = &mut *table;
-        let watch = watches.get_mut(&fd)?;
+        let watch = table.get_mut(fd)?;
         let removed = watch.side(side).take()?;
         watch.reported = watch.reported - side;
-        *active -= usize::from(watch.interest().is_empty());
+        let left = watch.interest();
         let wanted = watch.wanted();
-        if wanted == watch.armed {
-            return Some(removed);
+        if wanted != watch.armed {
+            self.disarm(fd, watch, wanted);
         }
+        table.active -= usize::from(left.is_empty());
+        Some(removed)
+    }
+
+    /// Tells the kernel that less is wanted.
+    fn disarm(&self, fd: RawFd, watch: &mut Watch, wanted: Interest) {
         if let Ok(driver) = self.driver()
             && self.is_ours()
         {
@@ -367,42 +157,35 @@ impl Inst<LoopCore> {
             };
         }
         watch.armed = wanted;
-        if watch.interest().is_empty() {
-            watches.remove(&fd);
-        }
-        Some(removed)
+        watch.known = !watch.interest().is_empty();
     }
 
     /// The number that a file had when it was given to `add_reader` or `add_writer`.
     fn added_as(&self, file: &Any) -> Option<RawFd> {
         let table = self.watchers.borrow();
-        let is_it = |watcher: &Option<Watcher>| matches!(watcher, Some(Watcher::Handle(_, of)) if of.is(file));
+        let is_it = |watcher: &Option<Watcher>| matches!(watcher, Some(Watcher::Handle(added)) if added.1.is(file));
         table
-            .watches
             .iter()
             .find(|(_, watch)| is_it(&watch.reader) || is_it(&watch.writer))
-            .map(|(&fd, _)| fd)
+            .map(|(fd, _)| fd)
     }
 
-    /// Notes that `fd` belongs to a transport, given by a weak reference.
-    pub(crate) fn set_owner(&self, fd: RawFd, transport: Object) {
-        let old = self.watchers.borrow_mut().owners.insert(fd, transport);
-        drop(old);
+    /// Notes that `fd` belongs to a transport, which must take that back before it is gone.
+    pub(crate) fn set_owner(&self, fd: RawFd, transport: &Any) {
+        let owner = transport.address();
+        self.watchers.borrow_mut().set_owner(fd, owner);
     }
 
     /// Takes the note back, unless the descriptor belongs to another transport by now.
-    pub(crate) fn forget_owner(&self, fd: RawFd, transport: &Any) -> Res<()> {
-        if self.owner(fd)?.is_none_or(|owner| owner.is(transport)) {
-            let old = self.watchers.borrow_mut().owners.remove(&fd);
-            drop(old);
-        }
-        Ok(())
+    pub(crate) fn forget_owner(&self, fd: RawFd, transport: &Any) {
+        let owner = transport.address();
+        self.watchers.borrow_mut().forget_owner(fd, owner);
     }
 
     /// Whether this very transport watches one side: somebody else may have replaced it.
     pub(crate) fn is_watched_by(&self, fd: RawFd, side: Interest, transport: &Any) -> bool {
         let table = self.watchers.borrow();
-        let watcher = table.watches.get(&fd).and_then(|watch| {
+        let watcher = table.get(fd).and_then(|watch| {
             if side == Interest::READ {
                 watch.reader.as_ref()
             } else {
@@ -416,26 +199,16 @@ impl Inst<LoopCore> {
 
     /// The operation that sends a file to this descriptor's socket.
     pub(crate) fn sendfile_on(&self, fd: RawFd) -> Option<Own<SendFile>> {
-        match self.watchers.borrow().watches.get(&fd)?.writer.as_ref()? {
+        match self.watchers.borrow().get(fd)?.writer.as_ref()? {
             Watcher::SendFile(op) => Some(op.clone()),
             _ => None,
         }
     }
 
-    fn owner(&self, fd: RawFd) -> Res<Option<Object>> {
-        let reference = self.watchers.borrow().owners.get(&fd).cloned();
-        match reference {
-            Some(reference) => {
-                let transport = reference.call0()?;
-                Ok((!transport.is_none()).then_some(transport))
-            }
-            None => Ok(None),
-        }
-    }
-
     /// asyncio's error for a descriptor that a live transport uses.
     pub(crate) fn ensure_no_transport(&self, fd: RawFd, given: &Any) -> Res<()> {
-        let Some(transport) = self.owner(fd)? else {
+        let owner = self.watchers.borrow().owner(fd);
+        let Some(transport) = owner.and_then(transport::at) else {
             return Ok(());
         };
         let closing = transport
@@ -451,13 +224,6 @@ impl Inst<LoopCore> {
         )))
     }
 }
-
-fn token_of(fd: RawFd) -> u64 {
-    u64::try_from(fd).unwrap_or(WAKE_TOKEN)
-}
-
-const EEXIST: i32 = 17;
-const ENOENT: i32 = 2;
 
 /// The descriptor of an int or of an object with `fileno()`; asyncio's ValueError otherwise.
 pub(crate) fn descriptor(object: &Any) -> Res<RawFd> {
@@ -519,7 +285,7 @@ fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -
     if this.is_debug() {
         handle.capture_source()?;
     }
-    let replaced = this.watch(fd, side, Watcher::Handle(handle, file.own()))?;
+    let replaced = this.watch(fd, side, Watcher::Handle(Box::new((handle, file.own()))))?;
     replaced.map_or(Ok(()), Watcher::retire)?;
     Ok(value::none())
 }

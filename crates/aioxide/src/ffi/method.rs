@@ -29,6 +29,8 @@ pub(crate) struct TypeBuilder<T> {
     slots: Vec<ffi::PyType_Slot>,
     pub(super) constructible: bool,
     pub(super) hidden_iternext: Option<ffi::iternextfunc>,
+    /// The same for `tp_iter`.
+    pub(super) hidden_iter: Option<ffi::getiterfunc>,
     state: PhantomData<T>,
 }
 
@@ -49,6 +51,7 @@ impl<T: Native> TypeBuilder<T> {
             slots: Vec::new(),
             constructible: true,
             hidden_iternext: None,
+            hidden_iter: None,
             state: PhantomData,
         }
     }
@@ -355,6 +358,15 @@ impl<T: Native> TypeBuilder<T> {
         self.slot(ffi::Py_am_await, identity as *mut c_void);
         self.slot(ffi::Py_am_send, am_send::<T, F> as *mut c_void);
         self.hidden_iternext = Some(await_next::<T, F>);
+        self
+    }
+
+    /// `yield from x` in a generator of `types.coroutine` is as `await x`.
+    ///
+    /// CPython takes a coroutine of its own there, and of others what is iterable. As above the slot
+    /// is there and the name is not: to `collections.abc` a coroutine is no `Iterable`.
+    pub(crate) fn yields_from_itself(mut self) -> Self {
+        self.hidden_iter = Some(identity);
         self
     }
 }

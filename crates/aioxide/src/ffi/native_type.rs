@@ -323,7 +323,7 @@ impl<T: Native> Class<T> {
             flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
             builder.vectorcall(offset);
         }
-        let iternext = builder.hidden_iternext;
+        let (iternext, iter) = (builder.hidden_iternext, builder.hidden_iter);
         let slots = builder.finish();
         let mut spec = ffi::PyType_Spec {
             name: T::NAME.as_ptr(),
@@ -341,6 +341,10 @@ impl<T: Native> Class<T> {
         if let Some(iternext) = iternext {
             // SAFETY: a type nobody has seen yet. See `TypeBuilder::hidden_iternext`.
             unsafe { (*ptype).tp_iternext = Some(iternext) };
+        }
+        if let Some(iter) = iter {
+            // SAFETY: as above.
+            unsafe { (*ptype).tp_iter = Some(iter) };
         }
         self.ptype.set(ptype);
         Ok(self.as_any())

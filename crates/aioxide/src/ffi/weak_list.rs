@@ -78,6 +78,17 @@ impl<T: Listed> WeakList<T> {
         }
     }
 
+    /// The member at this address, if it is not on its way out.
+    pub(crate) fn find(&self, address: usize) -> Option<Own<T>> {
+        // SAFETY: as above.
+        unsafe {
+            let found = (*self.0.get())
+                .iter()
+                .find(|member| member.addr() == address && ffi::Py_REFCNT(**member) > 0);
+            found.map(|&member| Own::from_object(Any::from_ptr(member).own()))
+        }
+    }
+
     /// Every member that is not on its way out, with a reference of its own.
     pub(crate) fn snapshot(&self) -> Vec<Own<T>> {
         // SAFETY: as above. A member with a count of zero is being deallocated and is left out.

@@ -151,15 +151,15 @@ fn get_loop_attribute<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
 
 fn get_source_traceback<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
     this.future().ensure_alive()?;
-    Ok(this.future().source_traceback.get_or_none())
+    Ok(this.future().source_traceback().unwrap_or_else(value::none))
 }
 
 fn get_cancel_message<T: FutureLike>(this: &Inst<T>) -> Res<Object> {
-    Ok(this.future().cancel_message.get_or_none())
+    Ok(this.future().cancel_message().unwrap_or_else(value::none))
 }
 
 fn set_cancel_message<T: FutureLike>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
-    this.future().cancel_message.set(no_delete(value)?.own());
+    this.future().set_cancel_message(Some(no_delete(value)?));
     Ok(())
 }
 
@@ -204,7 +204,7 @@ fn report_lost_exception<T: FutureLike>(this: &Inst<T>) -> Res<()> {
     report.dict_set(&names().message, &*value::text(&message)?)?;
     report.dict_set(&names().exception, &future.outcome.get_or_none())?;
     report.dict_set(&names().future, this.as_any())?;
-    if let Some(source) = future.source_traceback.get() {
+    if let Some(source) = future.source_traceback() {
         report.dict_set(&names().source_traceback, &source)?;
     }
     loop_.call_method1(&names().call_exception_handler, &report)?;

@@ -1,6 +1,7 @@
 //! `Future`: a result that is not there yet.
 //!
 //! * `state` holds what a future and a task share: outcome, callbacks, loop.
+//! * `rare` is what few futures have.
 //! * `callbacks` is the list of what runs when it is done; the first one lies inline, and the
 //!   usual one, "wake this task", is a task pointer and no Python object at all.
 //! * `methods` is the Python side, the same for `Future` and `Task`.
@@ -13,6 +14,7 @@
 mod callbacks;
 mod iterator;
 mod methods;
+mod rare;
 mod state;
 mod waiter;
 

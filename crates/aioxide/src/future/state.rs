@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::callbacks::{Callback, Callbacks};
+use super::rare::Rare;
 use crate::combinators::{Group, Observer};
 use crate::event_loop::{Entry, LoopCore};
 use crate::ffi::compat::{set_cause, set_traceback, traceback_of};
@@ -106,12 +107,8 @@ pub(crate) struct FutureState {
     pub(super) callbacks: Callbacks,
     /// The result or the exception, as `state` says.
     pub(super) outcome: Slot,
-    /// The exception's traceback when it was set: each `result()` raises with that one.
-    pub(super) traceback: Slot,
-    pub(super) source_traceback: Slot,
-    pub(super) cancel_message: Slot,
-    /// The CancelledError that ended a task, to be raised to whoever awaits it.
-    pub(super) cancelled_error: Slot,
+    /// Tracebacks, and what cancellation leaves.
+    pub(super) rare: Rare,
     pub(super) state: Cell<State>,
     /// An exception that nobody has looked at yet.
     pub(super) log_traceback: Cell<bool>,
@@ -167,7 +164,8 @@ impl FutureState {
 
     pub(crate) fn capture_source(&self) -> Res<()> {
         if !compat::is_finalizing() {
-            self.source_traceback.set(imports().extract_stack.call0()?);
+            let stack = imports().extract_stack.call0()?;
+            self.rare.set(|rare| &rare.source_traceback, Some(stack));
         }
         Ok(())
     }
@@ -175,24 +173,14 @@ impl FutureState {
     pub(crate) fn traverse(&self, visit: &mut Visit) {
         self.loop_.traverse(visit);
         self.callbacks.traverse(visit);
-        for slot in [
-            &self.outcome,
-            &self.traceback,
-            &self.source_traceback,
-            &self.cancel_message,
-            &self.cancelled_error,
-        ] {
-            slot.visit(visit);
-        }
+        self.outcome.visit(visit);
+        self.rare.visit(visit);
     }
 
     pub(crate) fn clear(&self) {
         self.callbacks.clear();
         self.outcome.clear();
-        self.traceback.clear();
-        self.source_traceback.clear();
-        self.cancel_message.clear();
-        self.cancelled_error.clear();
+        self.rare.clear();
         self.loop_.clear();
     }
 
@@ -249,16 +237,23 @@ impl FutureState {
         self.outcome.get_or_none()
     }
 
-    pub(crate) fn cancel_message(&self) -> &Slot {
-        &self.cancel_message
+    #[inline]
+    pub(crate) fn cancel_message(&self) -> Option<Object> {
+        self.rare.get(|rare| &rare.cancel_message)
+    }
+
+    #[inline]
+    pub(crate) fn set_cancel_message(&self, message: Option<&Any>) {
+        self.rare
+            .set(|rare| &rare.cancel_message, message.map(Any::own));
     }
 
     pub(crate) fn set_cancelled_error(&self, exception: Object) {
-        self.cancelled_error.set(exception);
+        self.rare.set(|rare| &rare.cancelled_error, Some(exception));
     }
 
     pub(crate) fn source_traceback(&self) -> Option<Object> {
-        self.source_traceback.get()
+        self.rare.get(|rare| &rare.source_traceback)
     }
 
     /// asyncio's error for an object whose `__init__` has not run.
@@ -397,7 +392,7 @@ pub(crate) fn set_exception<T: FutureLike>(this: &Inst<T>, exception: &Any) -> R
         instance = refuse_stop_iteration(&instance)?;
     }
     if let Some(traceback) = traceback_of(&instance) {
-        future.traceback.set(traceback);
+        future.rare.set(|rare| &rare.traceback, Some(traceback));
     }
     future.outcome.set(instance);
     future.state.set(State::Exception);
@@ -430,18 +425,18 @@ pub(crate) fn cancel<T: FutureLike>(this: &Inst<T>, message: Option<&Any>) -> Re
         return Ok(false);
     }
     future.state.set(State::Cancelled);
-    drop(future.cancel_message.replace(message.map(Any::own)));
+    future.set_cancel_message(message);
     schedule_callbacks(this)?;
     Ok(true)
 }
 
 /// The CancelledError to raise: the one that ended the task if there is one, and that only once.
 pub(crate) fn make_cancelled_error(future: &FutureState) -> Res<Object> {
-    if let Some(error) = future.cancelled_error.take() {
+    if let Some(error) = future.rare.take(|rare| &rare.cancelled_error) {
         return Ok(error);
     }
     let class = &imports().cancelled_error;
-    match future.cancel_message.get() {
+    match future.cancel_message() {
         Some(message) if !message.is_none() => class.call1(&message),
         _ => class.call0(),
     }
@@ -454,7 +449,8 @@ pub(crate) fn outcome_exception(future: &FutureState) -> Res<Option<Object>> {
         State::Exception => {
             future.log_traceback.set(false);
             let exception = future.outcome.get_or_none();
-            set_traceback(&exception, future.traceback.get().as_deref());
+            let traceback = future.rare.get(|rare| &rare.traceback);
+            set_traceback(&exception, traceback.as_deref());
             Ok(Some(exception))
         }
         State::Pending | State::Result => Ok(None),

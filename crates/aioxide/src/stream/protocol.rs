@@ -17,6 +17,10 @@ use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot,
 use crate::future::{Future, FutureLike, Waiter};
 use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
 
+/// Few connections ever have one: a word in each, not four.
+#[allow(clippy::box_collection, reason = "see above")]
+type DrainWaiters = Option<Box<VecDeque<Waiter>>>;
+
 /// The state behind `aioxide.StreamReaderProtocol`.
 #[derive(Debug, Default)]
 pub(crate) struct StreamProtocol {
@@ -29,6 +33,8 @@ pub(crate) struct StreamProtocol {
     task: Slot,
     transport: Slot,
     writer: Slot,
+    /// The transport that the task of an accepted connection began with.
+    served_transport: Slot,
     /// What `wait_closed` awaits, once somebody does.
     closed: Slot,
     /// What `connection_lost` was told, for a `closed` that is asked for later.
@@ -38,14 +44,14 @@ pub(crate) struct StreamProtocol {
     reject_connection: Cell<bool>,
     pub(super) paused: Cell<bool>,
     pub(super) connection_lost: Cell<bool>,
-    drain_waiters: RefCell<VecDeque<Waiter>>,
+    drain_waiters: RefCell<DrainWaiters>,
     hooks: Hooks,
 }
 
 static STREAM_PROTOCOL: Class<StreamProtocol> = Class::new(0);
 
 impl StreamProtocol {
-    fn slots(&self) -> [&Slot; 10] {
+    fn slots(&self) -> [&Slot; 11] {
         [
             &self.loop_,
             &self.reader,
@@ -54,6 +60,7 @@ impl StreamProtocol {
             &self.task,
             &self.transport,
             &self.writer,
+            &self.served_transport,
             &self.closed,
             &self.lost_with,
             &self.source_traceback,
@@ -77,7 +84,7 @@ impl Native for StreamProtocol {
             slot.visit(visit);
         }
         if let Ok(waiters) = self.drain_waiters.try_borrow() {
-            for waiter in &*waiters {
+            for waiter in waiters.iter().flat_map(|waiters| &**waiters) {
                 waiter.visit(visit);
             }
         }
@@ -185,7 +192,7 @@ impl Inst<StreamProtocol> {
             self.close_with(&closed)?;
         }
         if self.paused.get() {
-            let waiters: Vec<Waiter> = self.drain_waiters.borrow().iter().cloned().collect();
+            let waiters = self.waiters();
             for waiter in waiters {
                 if waiter.is_done()? {
                     continue;
@@ -230,11 +237,18 @@ impl Inst<StreamProtocol> {
         }
     }
 
+    /// Those who wait in `drain`, now.
+    fn waiters(&self) -> Vec<Waiter> {
+        let waiters = self.drain_waiters.borrow();
+        waiters.iter().flat_map(|all| &**all).cloned().collect()
+    }
+
     /// A future that is done when the transport has sent enough: for `drain`.
     pub(super) fn wait_to_drain(&self) -> Res<Object> {
         let waiter = Waiter::create(&self.loop_.get_or_none())?;
         let future = waiter.object();
-        self.drain_waiters.borrow_mut().push_back(waiter);
+        let mut waiters = self.drain_waiters.borrow_mut();
+        waiters.get_or_insert_default().push_back(waiter);
         Ok(future)
     }
 
@@ -242,6 +256,9 @@ impl Inst<StreamProtocol> {
     pub(super) fn drained(&self, future: &Any) {
         let removed = {
             let mut waiters = self.drain_waiters.borrow_mut();
+            let Some(waiters) = &mut *waiters else {
+                return;
+            };
             let place = waiters.iter().position(|waiter| waiter.is(future));
             place.and_then(|place| waiters.remove(place))
         };
@@ -251,7 +268,7 @@ impl Inst<StreamProtocol> {
     fn resume_writing(&self) -> Res<()> {
         assert_that(self.paused.replace(false))?;
         self.log("%r resumes writing")?;
-        let waiters: Vec<Waiter> = self.drain_waiters.borrow().iter().cloned().collect();
+        let waiters = self.waiters();
         for waiter in waiters {
             if !waiter.is_done()? {
                 waiter.resolve(value::none())?;
@@ -376,12 +393,7 @@ fn get_reader(this: &Inst<StreamProtocol>) -> Res<Object> {
 }
 
 fn get_drain_waiters(this: &Inst<StreamProtocol>) -> Res<Object> {
-    let waiters: Vec<Object> = this
-        .drain_waiters
-        .borrow()
-        .iter()
-        .map(Waiter::object)
-        .collect();
+    let waiters: Vec<Object> = this.waiters().iter().map(Waiter::object).collect();
     imports().deque.call1(&*value::list(&waiters)?)
 }
 
@@ -427,6 +439,7 @@ pub(super) fn build() -> Res<()> {
             c"_stream_reader_wr" => reader, c"A weak reference to the reader.";
             c"_strong_reader" => strong_reader, c"The reader, until the connection is made.";
             c"_client_connected_cb" => connected_callback, c"What is called with reader and writer.";
+            c"_served_transport" => served_transport, c"What the task's end closes.";
             c"_task" => task, c"The task of a client_connected_cb that is a coroutine function.";
             c"_transport" => transport, c"The transport.";
             c"_stream_writer" => writer, c"The writer.";

@@ -35,6 +35,10 @@ const FOUND_TOO_FAR: &str = "Separator is found, but chunk is longer than limit"
 /// `aioxide.ReadOp`, the coroutine.
 pub(crate) type ReadOp = Coroutine<ReadCall>;
 
+/// What only `read(-1)` needs: a word in each call, not three.
+#[allow(clippy::box_collection, reason = "see above")]
+type Gathered = Option<Box<Vec<u8>>>;
+
 /// The call and what it has so far.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCall {
@@ -48,7 +52,7 @@ pub(crate) struct ReadCall {
     /// Before this there is no separator in the storage.
     searched: Cell<usize>,
     /// What `read(-1)` has taken out of the storage.
-    gathered: RefCell<Vec<u8>>,
+    gathered: RefCell<Gathered>,
     /// The result, laid here by the reader when it came.
     ready: Slot,
     future: Slot,
@@ -294,15 +298,18 @@ impl Inst<ReadOp> {
             })?;
             if reader.storage.is_empty() {
                 if reader.eof.get() {
-                    let all = self.gathered.take();
+                    let all = self.gathered.take().unwrap_or_default();
                     return value::bytes(&all).map(Step::Return);
                 }
                 return self.wait(reader, "read");
             }
             let count = reader.storage.len();
-            reader
-                .storage
-                .with(|data| self.gathered.borrow_mut().extend_from_slice(data));
+            reader.storage.with(|data| {
+                self.gathered
+                    .borrow_mut()
+                    .get_or_insert_default()
+                    .extend_from_slice(data);
+            });
             reader.storage.consume(count)?;
             reader.maybe_resume()?;
         }
@@ -315,8 +322,7 @@ impl Inst<ReadOp> {
         {
             reader.storage.unread(data)?;
         }
-        let gathered = self.gathered.take();
-        if !gathered.is_empty() {
+        if let Some(gathered) = self.gathered.take() {
             reader.storage.unread(&gathered)?;
         }
         Ok(())

@@ -96,6 +96,16 @@ impl Inst<StreamWriter> {
         }
     }
 
+    /// Who drains wants the data out, whatever the task does before it waits for something.
+    #[inline]
+    pub(super) fn send_held_back(&self) -> Res<()> {
+        let transport = self.transport()?;
+        if let Some(native) = plain_transport(&transport) {
+            native.uncork();
+        }
+        Ok(())
+    }
+
     /// Nobody refers to the writer any more.
     fn close_forgotten(&self) -> Res<()> {
         if self.is_closing()? {

@@ -32,7 +32,7 @@ pub(crate) fn cancel(this: &Inst<Task>, message: Option<&Any>) -> Res<bool> {
         }
     }
     this.must_cancel.set(true);
-    drop(this.future.cancel_message().replace(message.map(Any::own)));
+    this.future.set_cancel_message(message);
     Ok(true)
 }
 

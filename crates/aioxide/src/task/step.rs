@@ -115,7 +115,7 @@ fn already_done(this: &Inst<Task>, exception: Option<&Any>) -> Raised {
 fn finish(this: &Inst<Task>, result: Object) -> Res<()> {
     registry::done(this);
     if this.must_cancel.replace(false) {
-        let message = this.future.cancel_message().get();
+        let message = this.future.cancel_message();
         return future::cancel(this, message.as_deref()).map(drop);
     }
     future::resolve(this, result)
@@ -172,7 +172,7 @@ fn wait_for_native<T: FutureLike>(this: &Inst<Task>, awaited: &Inst<T>) -> Res<(
     this.waiter.set(awaited.as_any().own());
     future::add_wake(awaited, this.own())?;
     if this.must_cancel.get() {
-        let message = this.future.cancel_message().get();
+        let message = this.future.cancel_message();
         if super::cancel::cancel_native(awaited, message.as_deref())? {
             this.must_cancel.set(false);
         }
@@ -226,7 +226,7 @@ fn wait_for_foreign(this: &Inst<Task>, object: &Any) -> Res<()> {
     )?;
     this.waiter.set(object.own());
     if this.must_cancel.get() {
-        let message = this.future.cancel_message().get_or_none();
+        let message = this.future.cancel_message().unwrap_or_else(value::none);
         let cancelled = object.call_method0_kw(&names().cancel, &message, &imports().msg_names)?;
         if cancelled.is_truthy()? {
             this.must_cancel.set(false);

@@ -9,7 +9,7 @@ use crate::ffi::{Any, Args, Inst, Object, Res, value};
 
 fn repr(this: &Inst<StreamTransport>) -> Res<Object> {
     let mut info = vec![this.class_name()?];
-    if this.common.file.is_none() {
+    if !this.is_open() {
         info.push("closed".to_owned());
     } else if this.common.closing.get() {
         info.push("closing".to_owned());
@@ -41,18 +41,28 @@ const GET_EXTRA_INFO: Signature<2> = Signature {
 
 fn get_extra_info<T: Transport>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
     let [name, default] = args.bind(&GET_EXTRA_INFO)?;
+    let name = name.unwrap_or(value::none_ref());
+    if name.is_text(c"socket") {
+        // Somebody may write to it.
+        T::settle_output(this);
+        T::complete_extra(this)?;
+    } else if !name.is_str() || name.is_text(c"peername") || name.is_text(c"sockname") {
+        T::complete_extra(this)?;
+    }
     let found = match this.common().extra.get() {
-        Some(extra) => extra.dict_get(name.unwrap_or(value::none_ref()))?,
+        Some(extra) => extra.dict_get(name)?,
         None => None,
     };
     Ok(found.unwrap_or_else(|| default.unwrap_or(value::none_ref()).own()))
 }
 
 fn get_extra<T: Transport>(this: &Inst<T>) -> Res<Object> {
+    T::complete_extra(this)?;
     Ok(this.common().extra.get_or_none())
 }
 
 fn set_extra<T: Transport>(this: &Inst<T>, extra: Option<&Any>) -> Res<()> {
+    T::complete_extra(this)?;
     this.common().extra.set(no_delete(extra)?.own());
     Ok(())
 }
@@ -70,12 +80,15 @@ fn get_closing<T: Transport>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_sock(this: &Inst<StreamTransport>) -> Res<Object> {
-    Ok(this.common.file.get_or_none())
+    this.uncork();
+    Ok(this.sock()?.unwrap_or_else(value::none))
 }
 
 /// The descriptor stays what it is: this is for wrappers that tests put around the socket.
 fn set_sock(this: &Inst<StreamTransport>, sock: Option<&Any>) -> Res<()> {
-    this.common.file.set(no_delete(sock)?.own());
+    let sock = no_delete(sock)?;
+    this.sock()?;
+    this.common.file.set(sock.own());
     Ok(())
 }
 

@@ -18,6 +18,11 @@ impl<T: Transport> Inst<T> {
         if common.conn_lost.get() > 0 {
             return Ok(());
         }
+        // What was written has been sent by then, as far as the kernel takes it.
+        T::settle_output(self);
+        if common.conn_lost.get() > 0 {
+            return Ok(());
+        }
         self.drop_output();
         self.stop_writing(&core);
         common.closing.set(true);
@@ -117,6 +122,7 @@ impl<T: Transport> Inst<T> {
 impl Inst<StreamTransport> {
     /// Receives nothing more, sends what waits, then ends.
     pub(super) fn close(&self) -> Res<()> {
+        self.uncork();
         if self.common.closing.replace(true) {
             return Ok(());
         }
@@ -134,7 +140,7 @@ impl Inst<StreamTransport> {
 
     pub(super) fn release(&self) -> Res<()> {
         self.interrupt_sendfile()?;
-        self.forget_descriptor()?;
+        self.forget_descriptor();
         self.release_common()?;
         self.detach_server()?;
         if let Some(waiter) = self.empty_waiter.get()
@@ -161,18 +167,18 @@ impl Inst<StreamTransport> {
     }
 
     /// The loop is not to watch the descriptor, which is about to be closed.
-    fn forget_descriptor(&self) -> Res<()> {
+    fn forget_descriptor(&self) {
         let Some(core) = self.common.loop_.get() else {
-            return Ok(());
+            return;
         };
         self.stop_reading(&core);
         self.stop_writing(&core);
-        core.forget_owner(self.common.fd.get(), self.as_any())
+        self.disclaim(&core);
     }
 
     fn detach_server(&self) -> Res<()> {
         match self.server.take() {
-            Some(server) => self.tell_server(&server, &names()._detach),
+            Some(server) => self.detach(&server),
             None => Ok(()),
         }
     }
@@ -183,7 +189,9 @@ impl Inst<StreamTransport> {
         self.common.closing.set(true);
         self.common.conn_lost.set(1);
         self.common.file.clear();
-        self.unraisable(self.forget_descriptor());
+        let closed = self.close_bare();
+        self.unraisable(closed.map(drop));
+        self.forget_descriptor();
         self.unraisable(self.detach_server());
     }
 
@@ -191,7 +199,7 @@ impl Inst<StreamTransport> {
     #[cold]
     pub(super) fn finalize_unclosed(&self) {
         self.unraisable(self.warn_unclosed());
-        self.unraisable(self.forget_descriptor());
+        self.forget_descriptor();
         self.unraisable(self.close_file());
         self.unraisable(self.detach_server());
     }

@@ -7,6 +7,7 @@ use super::Event;
 use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::error::Kind;
 use crate::ffi::module::{imports, names};
+use crate::ffi::weak_list::Place;
 use crate::ffi::{Any, Inst, Native, Object, Own, Res, Slot, SlotOf, Visit, value};
 use crate::handle::Handle;
 
@@ -29,6 +30,8 @@ pub(crate) struct Common {
     pub(super) conn_lost: Cell<u32>,
     /// What `connection_lost` will be told, while it is scheduled.
     pub(super) lost_with: Slot,
+    /// Among the owners of descriptors.
+    pub(super) place: Place,
     /// The loop watches the descriptor for us.
     pub(super) reading: Cell<bool>,
     pub(super) writing: Cell<bool>,
@@ -47,6 +50,7 @@ impl Default for Common {
             closing: Cell::new(false),
             conn_lost: Cell::new(0),
             lost_with: Slot::default(),
+            place: Place::default(),
             reading: Cell::new(false),
             writing: Cell::new(false),
         }
@@ -91,6 +95,16 @@ pub(crate) trait Transport: Native {
     fn is_expected(exception: &Any) -> bool {
         exception.is_subtype_of(Kind::Os.as_any())
     }
+    /// Puts into `extra` what was left out when the transport was made.
+    fn complete_extra(_this: &Inst<Self>) -> Res<()> {
+        Ok(())
+    }
+    /// Closes a descriptor that has no file in Python. Whether there was one.
+    fn close_bare(_this: &Inst<Self>) -> Res<bool> {
+        Ok(false)
+    }
+    /// Sends what is held back, so that what waits is what the kernel did not take.
+    fn settle_output(_this: &Inst<Self>) {}
     /// Drops what waits to be sent.
     fn drop_output(&self) {}
     /// The protocol has had its last callback: lets go of everything.
@@ -175,6 +189,9 @@ impl<T: Transport> Inst<T> {
 
     /// `file.close()`, once.
     pub(super) fn close_file(&self) -> Res<()> {
+        if T::close_bare(self)? {
+            return Ok(());
+        }
         match self.common().file.take() {
             Some(file) => file.call_method0(&names().close).map(drop),
             None => Ok(()),

@@ -1,7 +1,11 @@
 //! A new transport: what asyncio's constructor does, in its order.
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
 use aioxide_driver::sys;
 
+use super::accepted::SocketKind;
 use super::common::given;
 use super::{STREAM_TRANSPORT, StreamTransport};
 use crate::event_loop::{LoopCore, descriptor};
@@ -17,15 +21,31 @@ const AF_INET6: i64 = 10;
 /// What a transport is made from.
 pub(super) struct Parts<'a> {
     pub(super) core: &'a Inst<LoopCore>,
-    pub(super) sock: &'a Any,
+    pub(super) socket: Socket<'a>,
     pub(super) protocol: &'a Any,
     pub(super) waiter: Option<&'a Any>,
-    /// A dict, which becomes the transport's.
-    pub(super) extra: Object,
     pub(super) server: Option<&'a Any>,
     pub(super) context: Object,
-    /// The family of a socket that we accepted; others may have any other socket too.
-    pub(super) accepted: Option<i64>,
+}
+
+/// Where the connection comes from. A dict becomes the transport's `extra`.
+pub(super) enum Socket<'a> {
+    /// It was given to us, so that others may have it too.
+    Given(&'a Any, Object),
+    /// We have accepted it, of this family.
+    Accepted(&'a Any, i64, Object),
+    /// The same, and nobody has asked for Python's socket.
+    Bare(OwnedFd, SocketKind, SocketAddr),
+}
+
+impl Socket<'_> {
+    /// Python's socket, if there is one.
+    pub(super) fn python(&self) -> Option<Object> {
+        match self {
+            Socket::Given(sock, _) | Socket::Accepted(sock, ..) => Some(sock.own()),
+            Socket::Bare(..) => None,
+        }
+    }
 }
 
 /// The answer of `sock.getsockname()` or `getpeername()`; `None` if it has none.
@@ -45,6 +65,14 @@ fn is_internet(family: i64) -> bool {
     family == AF_INET || family == AF_INET6
 }
 
+/// What is no socket (a test's stand-in) has no family that we know.
+fn family_of(sock: &Any) -> Res<i64> {
+    if !sock.is_subtype_of(&imports().socket_class) {
+        return Ok(0);
+    }
+    sock.getattr(&names().family)?.to_i64()
+}
+
 pub(super) fn create(parts: Parts<'_>) -> Res<Own<StreamTransport>> {
     let transport = STREAM_TRANSPORT.create(StreamTransport::empty())?;
     if let Err(raised) = transport.fill(parts) {
@@ -60,14 +88,51 @@ impl Inst<StreamTransport> {
     fn fill(&self, parts: Parts<'_>) -> Res<()> {
         let Parts {
             core,
-            sock,
+            socket,
             protocol,
             waiter,
-            extra,
             server,
             context,
-            accepted,
         } = parts;
+        self.common.context.set(context);
+        self.common.loop_.set(core.own());
+        let family = match socket {
+            Socket::Given(sock, extra) => {
+                self.foreign.set(true);
+                self.take_socket(sock, extra)?;
+                family_of(sock)?
+            }
+            Socket::Accepted(sock, family, extra) => {
+                self.take_socket(sock, extra)?;
+                family
+            }
+            Socket::Bare(fd, kind, peer) => {
+                if let Err(fd) = self.accept(fd, kind, &peer)? {
+                    let extra = value::dict()?;
+                    self.take_socket(&*kind.socket(fd)?, extra)?;
+                }
+                kind.family
+            }
+        };
+        self.set_protocol(protocol)?;
+        if let Some(server) = server {
+            if self.foreign.get() {
+                self.tell_server(server, &names()._attach)?;
+            } else {
+                self.attach(server)?;
+            }
+            self.server.set(server.own());
+        }
+        self.claim(core);
+        if is_internet(family) {
+            // A connection that was reset meanwhile refuses; its first read tells.
+            let _ = sys::set_nodelay(self.common.fd.get());
+        }
+        self.begin(core, protocol, waiter)
+    }
+
+    /// Python's socket, with the addresses that it has now.
+    fn take_socket(&self, sock: &Any, extra: Object) -> Res<()> {
         let names = names();
         let fd = descriptor(sock)?;
         extra.dict_set(&names.socket, &*imports().transport_socket.call1(sock)?)?;
@@ -76,28 +141,9 @@ impl Inst<StreamTransport> {
             extra.dict_set(&names.peername, &*address(sock, &names.getpeername)?)?;
         }
         self.common.extra.set(extra);
-        self.common.context.set(context);
-        self.common.loop_.set(core.own());
         self.common.fd.set(fd);
-        self.foreign.set(accepted.is_none());
         self.common.file.set(sock.own());
-        self.set_protocol(protocol)?;
-        if let Some(server) = server {
-            self.tell_server(server, &names._attach)?;
-            self.server.set(server.own());
-        }
-        core.set_owner(fd, value::weak_reference(self.as_any())?);
-        let family = match accepted {
-            Some(family) => family,
-            // What is no socket (a test's stand-in) has no family that we know.
-            None if !sock.is_subtype_of(&imports().socket_class) => 0,
-            None => sock.getattr(&names.family)?.to_i64()?,
-        };
-        if is_internet(family) {
-            // A connection that was reset meanwhile refuses; its first read tells.
-            let _ = sys::set_nodelay(fd);
-        }
-        self.begin(core, protocol, waiter)
+        Ok(())
     }
 
     /// `Server._attach` or `_detach`, as the running Python calls them.
@@ -143,13 +189,14 @@ fn init(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<()> {
     }
     this.fill(Parts {
         core,
-        sock,
+        socket: Socket::Given(
+            sock,
+            given(extra).map_or_else(value::dict, |extra| Ok(extra.own()))?,
+        ),
         protocol,
         waiter,
-        extra: given(extra).map_or_else(value::dict, |extra| Ok(extra.own()))?,
         server: given(server),
         context: given(ctx).map_or_else(context::copy_current, |ctx| Ok(ctx.own()))?,
-        accepted: None,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Flow control: the two watermarks, and telling the protocol.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use aioxide_core::flow_control::{FlowControl, Signal};
 
@@ -16,7 +16,7 @@ use crate::ffi::{Any, Args, Inst, Object, Raised, Res, Visit, value};
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     pub(super) queue: RefCell<OutQueue>,
-    pub(super) flow: RefCell<FlowControl>,
+    pub(super) flow: Cell<FlowControl>,
 }
 
 impl Outgoing {
@@ -44,20 +44,26 @@ impl Outgoing {
     }
 
     /// Takes off what has been sent.
-    pub(super) fn drop_sent(&self, mut sent: usize) {
-        // Each chunk is dropped where nothing is borrowed.
-        while sent > 0 {
-            let chunk = self.queue.borrow_mut().pop_sent(&mut sent);
-            if chunk.is_none() {
-                break;
-            }
+    pub(super) fn drop_sent(&self, sent: usize) {
+        drop_sent(&self.queue, sent);
+    }
+}
+
+/// Takes off what has been sent.
+#[inline]
+pub(super) fn drop_sent(queue: &RefCell<OutQueue>, mut sent: usize) {
+    // Each chunk is dropped where nothing is borrowed.
+    while sent > 0 {
+        let chunk = queue.borrow_mut().pop_sent(&mut sent);
+        if chunk.is_none() {
+            break;
         }
     }
 }
 
 /// A transport that sends.
 pub(crate) trait Sends: Transport {
-    fn flow(&self) -> &RefCell<FlowControl>;
+    fn flow(&self) -> &Cell<FlowControl>;
     /// How many bytes wait to be sent.
     fn waiting(&self) -> usize;
     /// What waits, for Python's `_buffer`.
@@ -68,14 +74,18 @@ impl<T: Sends> Inst<T> {
     /// More has been put into the queue.
     pub(super) fn queue_has_grown(&self) -> Res<()> {
         let size = self.waiting();
-        let signal = self.flow().borrow_mut().on_grow(size);
+        let mut flow = self.flow().get();
+        let signal = flow.on_grow(size);
+        self.flow().set(flow);
         self.tell(signal)
     }
 
     /// Something has been sent.
     pub(super) fn queue_has_shrunk(&self) -> Res<()> {
         let size = self.waiting();
-        let signal = self.flow().borrow_mut().on_shrink(size);
+        let mut flow = self.flow().get();
+        let signal = flow.on_shrink(size);
+        self.flow().set(flow);
         self.tell(signal)
     }
 
@@ -123,28 +133,32 @@ fn limit(argument: Option<&Any>) -> Res<Option<i64>> {
 fn set_limits<T: Sends>(this: &Inst<T>, args: &Args<'_>) -> Res<()> {
     let [high, low] = args.bind(&LIMITS)?;
     let (high, low) = (limit(high)?, limit(low)?);
-    let done = this.flow().borrow_mut().set_limits(high, low);
+    let mut flow = this.flow().get();
+    let done = flow.set_limits(high, low);
+    this.flow().set(flow);
     done.map_err(|error| Raised::new(Kind::Value, &error.to_string()))
 }
 
 fn set_write_buffer_limits<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
+    T::settle_output(this);
     set_limits(this, &args)?;
     this.queue_has_grown()?;
     Ok(value::none())
 }
 
 fn set_limits_only<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
+    T::settle_output(this);
     set_limits(this, &args)?;
     Ok(value::none())
 }
 
 fn low_water<T: Sends>(this: &Inst<T>) -> Res<Object> {
-    let (low, _) = this.flow().borrow().limits();
+    let (low, _) = this.flow().get().limits();
     value::uint(low)
 }
 
 fn high_water<T: Sends>(this: &Inst<T>) -> Res<Object> {
-    let (_, high) = this.flow().borrow().limits();
+    let (_, high) = this.flow().get().limits();
     value::uint(high)
 }
 
@@ -153,11 +167,12 @@ fn get_write_buffer_limits<T: Sends>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_write_buffer_size<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    T::settle_output(this);
     value::uint(this.waiting() as u64)
 }
 
 fn protocol_paused<T: Sends>(this: &Inst<T>) -> Res<Object> {
-    let paused = this.flow().borrow().is_paused();
+    let paused = this.flow().get().is_paused();
     flag(paused)
 }
 
@@ -172,6 +187,7 @@ fn maybe_resume<T: Sends>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_buffer<T: Sends>(this: &Inst<T>) -> Res<Object> {
+    T::settle_output(this);
     this.waiting_list()
 }
 

@@ -1,18 +1,14 @@
 //! From an accepted descriptor to a transport with its protocol.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use aioxide_driver::datagram::{HOST_TEXT, host_text};
-
-use super::create::{Parts, create};
+use super::accepted::{SocketKind, address_tuple};
+use super::create::{Parts, Socket, create};
 use super::listener::Listener;
 use crate::event_loop::LoopCore;
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Object, Raised, Res, context, value};
-
-/// `socket.SOCK_STREAM | socket.SOCK_NONBLOCK`: the second tells Python that the kernel knows.
-const STREAM_NONBLOCKING: i64 = 1 | 0o4000;
 
 /// A connection that was just accepted.
 #[derive(Debug)]
@@ -21,56 +17,52 @@ pub(super) struct Incoming {
     pub(super) address: Option<SocketAddr>,
 }
 
-/// An address as Python's `socket` gives it.
-fn address_tuple(address: &SocketAddr) -> Res<Object> {
-    let mut text = [0; HOST_TEXT];
-    let host = value::text(host_text(address.ip(), &mut text))?;
-    let port = value::int(i64::from(address.port()))?;
-    match address {
-        SocketAddr::V4(_) => value::tuple(&[&host, &port]),
-        SocketAddr::V6(v6) => value::tuple(&[
-            &host,
-            &port,
-            &*value::int(i64::from(v6.flowinfo()))?,
-            &*value::int(i64::from(v6.scope_id()))?,
-        ]),
-    }
-}
-
 impl Inst<Listener> {
     pub(super) fn connection(&self, incoming: Incoming) -> Res<()> {
         let (Some(core), Some(ctx)) = (self.loop_.get(), self.context.get()) else {
             return Ok(());
         };
-        let extra = value::dict()?;
-        if let Some(address) = &incoming.address {
-            extra.dict_set(&names().peername, &*address_tuple(address)?)?;
+        let ctx = context::copy_of(&ctx)?;
+        let Incoming { fd, address } = incoming;
+        match address {
+            Some(peer) if self.connected.is_none() && !core.is_debug() => {
+                self.serve(&core, &ctx, Socket::Bare(fd, self.kind(), peer))
+            }
+            address => self.connection_of_socket(&core, &ctx, fd, address),
         }
-        let sock = self.socket(incoming.fd)?;
+    }
+
+    /// With everything that asyncio makes of what was accepted.
+    fn connection_of_socket(
+        &self,
+        core: &Inst<LoopCore>,
+        ctx: &Object,
+        fd: OwnedFd,
+        address: Option<SocketAddr>,
+    ) -> Res<()> {
+        let extra = value::dict()?;
+        if let Some(address) = address {
+            extra.dict_set(&names().peername, &*address_tuple(&address)?)?;
+        }
+        let sock = self.kind().socket(fd)?;
         if core.is_debug() {
             self.log(&extra, &sock)?;
         }
-        let ctx = context::copy_of(&ctx)?;
         match self.connected.get() {
-            Some(connected) => context::run(&ctx, || connected.call(&[&sock, &extra]))?.map(drop),
-            None => self.serve(&core, &ctx, &sock, extra),
+            Some(connected) => context::run(ctx, || connected.call(&[&sock, &extra]))?.map(drop),
+            None => self.serve(core, ctx, Socket::Accepted(&sock, self.family.get(), extra)),
         }
     }
 
-    /// A `socket.socket` with the listening one's family.
-    fn socket(&self, fd: OwnedFd) -> Res<Object> {
-        let sock = imports().socket_class.call(&[
-            &*value::int(self.family.get())?,
-            &*value::int(STREAM_NONBLOCKING)?,
-            &*value::int(self.protocol_number.get())?,
-            &*value::int(i64::from(fd.as_raw_fd()))?,
-        ])?;
-        // The socket closes it from now on.
-        let _ = fd.into_raw_fd();
-        Ok(sock)
+    fn kind(&self) -> SocketKind {
+        SocketKind {
+            family: self.family.get(),
+            protocol: self.protocol_number.get(),
+        }
     }
 
-    fn serve(&self, core: &Inst<LoopCore>, ctx: &Object, sock: &Any, extra: Object) -> Res<()> {
+    fn serve(&self, core: &Inst<LoopCore>, ctx: &Object, socket: Socket<'_>) -> Res<()> {
+        let sock = socket.python();
         let mut protocol = None;
         let made = context::run(ctx, || {
             let Some(factory) = self.factory.get() else {
@@ -80,20 +72,18 @@ impl Inst<Listener> {
             let server = self.server.get();
             create(Parts {
                 core,
-                sock,
+                socket,
                 protocol: made,
                 waiter: None,
-                extra,
                 server: server.as_deref(),
                 context: ctx.clone(),
-                accepted: Some(self.family.get()),
             })
             .map(drop)
         })
         .and_then(|made| made);
         match made {
             Ok(()) => Ok(()),
-            Err(raised) => failed(core, sock, protocol.as_deref(), raised),
+            Err(raised) => failed(core, sock.as_deref(), protocol.as_deref(), raised),
         }
     }
 
@@ -114,11 +104,18 @@ impl Inst<Listener> {
 
 /// asyncio tells only in debug mode.
 #[cold]
-fn failed(core: &Inst<LoopCore>, sock: &Any, protocol: Option<&Any>, raised: Raised) -> Res<()> {
+fn failed(
+    core: &Inst<LoopCore>,
+    sock: Option<&Any>,
+    protocol: Option<&Any>,
+    raised: Raised,
+) -> Res<()> {
     let exit = raised.is_exit();
     let exception = raised.take();
     let names = names();
-    sock.call_method0(&names.close)?;
+    if let Some(sock) = sock {
+        sock.call_method0(&names.close)?;
+    }
     if exit {
         return Err(Raised::raise(exception));
     }

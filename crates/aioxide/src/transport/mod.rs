@@ -6,12 +6,15 @@
 //! * `common` is what every transport is made of; `event` is what the loop calls: ready to read,
 //!   ready to write, connection lost. `flow` asks the protocol to pause, `out_queue` is what could
 //!   not be sent yet. They serve all kinds.
+//! * `accepted` is a connection whose socket Python has not asked for.
 //! * `create` makes a stream transport and schedules its first callbacks.
 //! * `reader` receives and tells the protocol; `pause_reading`, `resume_reading`.
-//! * `writer` sends.
+//! * `writer` sends; `cork` holds back what a callback writes until it returns.
 //! * `closing` is `close`, `abort`, errors, the last callback, and a transport that is forgotten.
+//! * `owners` is whose a descriptor is.
 //! * `attributes` is everything else that Python sees.
 //! * `sendfile` sends a file, also on bare sockets.
+//! * `clients` is the connections of a server.
 //! * `listener` accepts, `incoming` makes a transport of what was accepted.
 //!
 //! Rules:
@@ -19,16 +22,20 @@
 //! 1. **Behaviour is asyncio's selector transport's**, callback by callback and turn by turn. The
 //!    one liberty: all callbacks of a transport run in one context, copied when it was made, where
 //!    asyncio up to 3.14 copies it anew for each.
-//! 2. **The descriptor is the socket's.** It is closed by `socket.close()`, in `connection_lost`
-//!    or in the finalizer, and by then the loop has been told to forget it.
+//! 2. **The descriptor is the socket's**, and ours alone as long as nobody has asked for a socket. It
+//!    is closed in `connection_lost` or in the finalizer, and by then the loop has been told to
+//!    forget it.
 //! 3. **Protocol code may do anything**, closing the transport included: nothing read before a call
 //!    into Python is believed after it, and no `RefCell` is borrowed across one.
 //! 4. **An event is looked at again when its turn comes**: what was paused or closed after the kernel
 //!    reported it delivers nothing.
 
+mod accepted;
 mod attributes;
+mod clients;
 mod closing;
 mod common;
+mod cork;
 mod create;
 mod datagram;
 mod event;
@@ -36,24 +43,30 @@ mod flow;
 mod incoming;
 mod listener;
 mod out_queue;
+mod owners;
 mod pipe;
 mod reader;
 mod sendfile;
 mod writer;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use aioxide_core::flow_control::FlowControl;
 
 use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::module::{import, imports};
 use crate::ffi::{Class, Inst, Native, Object, Own, Res, Slot, Visit, value};
+use accepted::Accepted;
 use common::{Common, Transport};
 use flow::{Outgoing, Sends};
+use owners::Owner;
 
+pub(crate) use clients::Clients;
+pub(crate) use cork::{Cork, hooks as cork_hooks};
 pub(crate) use datagram::DatagramTransport;
 pub(crate) use event::{Event, describe, dispatch};
 pub(crate) use listener::{Listener, accept, describe_accept};
+pub(crate) use owners::at;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use sendfile::{SendFile, hooks as sendfile_hooks};
 
@@ -70,6 +83,9 @@ pub(crate) struct StreamTransport {
     streamed: Cell<bool>,
     /// Gone after `connection_lost`.
     server: Slot,
+    /// It counts as one of the server's connections.
+    attached: Cell<bool>,
+    accepted: Accepted,
     /// `write_eof` was called.
     eof: Cell<bool>,
     /// A future that sendfile waits for: everything has been sent.
@@ -103,10 +119,13 @@ impl Native for StreamTransport {
         self.empty_waiter.clear();
     }
     fn wants_finalize(&self) -> bool {
-        self.common.file.is_some()
+        self.common.file.is_some() || self.accepted.is_bare()
     }
     fn finalize(this: &Inst<Self>) {
         this.finalize_unclosed();
+    }
+    fn on_dealloc(this: &Inst<Self>) {
+        StreamTransport::all().remove(this);
     }
 }
 
@@ -128,6 +147,15 @@ impl Transport for StreamTransport {
             this.write_ready(core)
         }
     }
+    fn settle_output(this: &Inst<Self>) {
+        this.uncork();
+    }
+    fn complete_extra(this: &Inst<Self>) -> Res<()> {
+        this.complete_extra()
+    }
+    fn close_bare(this: &Inst<Self>) -> Res<bool> {
+        this.close_bare()
+    }
     fn drop_output(&self) {
         self.out.clear();
     }
@@ -137,7 +165,7 @@ impl Transport for StreamTransport {
 }
 
 impl Sends for StreamTransport {
-    fn flow(&self) -> &RefCell<FlowControl> {
+    fn flow(&self) -> &Cell<FlowControl> {
         &self.out.flow
     }
     fn waiting(&self) -> usize {
@@ -170,6 +198,7 @@ pub(crate) fn build() -> Res<()> {
         &*modes.getattr(&*value::text("TRY_NATIVE")?)?,
     )?;
     class.setattr(&*value::text("max_size")?, &*value::int(256 * 1024)?)?;
+    clients::build()?;
     listener::build()?;
     datagram::build()?;
     pipe::build()?;

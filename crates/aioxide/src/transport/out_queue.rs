@@ -48,6 +48,15 @@ impl Chunk {
         }
     }
 
+    /// All of `object`, by reference if it is `bytes`, however small.
+    pub(super) fn whole(object: &Any, slice: &[u8]) -> Chunk {
+        if bytes_slice(object).is_some() {
+            Chunk::lent(object, 0)
+        } else {
+            Chunk::copied(slice)
+        }
+    }
+
     /// The part of `object` from `start` on; `slice` is all of its memory.
     pub(super) fn of(object: &Any, slice: &[u8], start: usize) -> Chunk {
         if slice.len() - start >= LARGE && bytes_slice(object).is_some() {
@@ -71,22 +80,66 @@ impl Chunk {
 }
 
 /// Chunks in the order in which they are to be sent. None is empty.
+///
+/// Most connections never have to wait: until one does, this is a pointer.
 #[derive(Debug, Default)]
-pub(super) struct OutQueue {
-    chunks: VecDeque<Chunk>,
+pub(super) struct OutQueue(Option<Box<Chunks>>);
+
+#[derive(Debug, Default)]
+struct Chunks {
+    queue: VecDeque<Chunk>,
     size: usize,
 }
 
 impl OutQueue {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.size() == 0
     }
 
     /// How many bytes wait.
     #[inline]
     pub(super) fn size(&self) -> usize {
-        self.size
+        self.0.as_ref().map_or(0, |chunks| chunks.size)
+    }
+
+    /// How many chunks there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |chunks| chunks.queue.len())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Chunk> {
+        self.0.iter().flat_map(|chunks| &chunks.queue)
+    }
+
+    /// The chunk, if there is only one.
+    #[inline]
+    fn only(&self) -> Option<&Chunk> {
+        let queue = &self.0.as_ref()?.queue;
+        if queue.len() == 1 {
+            queue.front()
+        } else {
+            None
+        }
+    }
+
+    /// All of it in one piece, put together in `scratch` if it must be; `None` if it is more than
+    /// `most`.
+    pub(super) fn gathered<'a>(&'a self, most: usize, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
+        if let Some(only) = self.only() {
+            return Some(only.rest());
+        }
+        if self.size() > most.min(scratch.len()) {
+            return None;
+        }
+        let mut end = 0;
+        for chunk in self.iter() {
+            let rest = chunk.rest();
+            scratch[end..end + rest.len()].copy_from_slice(rest);
+            end += rest.len();
+        }
+        Some(&scratch[..end])
     }
 
     pub(super) fn push(&mut self, chunk: Chunk) {
@@ -94,18 +147,19 @@ impl OutQueue {
         if length == 0 {
             return;
         }
-        self.size += length;
+        let chunks = self.0.get_or_insert_default();
+        chunks.size += length;
         if length < LARGE
             && let Some(Chunk {
                 data: Data::Copied(last),
                 ..
-            }) = self.chunks.back_mut()
+            }) = chunks.queue.back_mut()
             && last.len() + length <= CHUNK
         {
             last.extend_from_slice(chunk.rest());
             return;
         }
-        self.chunks.push_back(chunk);
+        chunks.queue.push_back(chunk);
     }
 
     /// Sends what the socket takes.
@@ -130,14 +184,12 @@ impl OutQueue {
         one: impl FnOnce(&[u8]) -> io::Result<usize>,
         many: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        if let [only] = self.chunks.as_slices().0
-            && self.chunks.len() == 1
-        {
+        if let Some(only) = self.only() {
             return one(only.rest());
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = self.chunks.len().min(SLICES);
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+        let count = self.len().min(SLICES);
+        for (slice, chunk) in slices.iter_mut().zip(self.iter()) {
             *slice = IoSlice::new(chunk.rest());
         }
         many(&slices[..count])
@@ -146,20 +198,21 @@ impl OutQueue {
     /// Takes off up to `sent` bytes that are in one chunk, counts them down, and gives the chunk
     /// to be dropped if it is done with; otherwise nothing is left to take off.
     pub(super) fn pop_sent(&mut self, sent: &mut usize) -> Option<Chunk> {
-        let first = self.chunks.front_mut()?;
+        let chunks = self.0.as_mut()?;
+        let first = chunks.queue.front_mut()?;
         let length = first.rest().len();
         let done = length.min(*sent);
         *sent -= done;
-        self.size -= done;
+        chunks.size -= done;
         if done < length {
             first.start += done;
             return None;
         }
-        self.chunks.pop_front()
+        chunks.queue.pop_front()
     }
 
     pub(super) fn traverse(&self, visit: &mut Visit) {
-        for chunk in &self.chunks {
+        for chunk in self.iter() {
             if let Data::Lent(bytes) = &chunk.data {
                 visit.object(bytes);
             }
@@ -168,9 +221,6 @@ impl OutQueue {
 
     /// The chunks as `bytes`, for Python's `_buffer`.
     pub(super) fn snapshot(&self) -> Vec<Vec<u8>> {
-        self.chunks
-            .iter()
-            .map(|chunk| chunk.rest().to_vec())
-            .collect()
+        self.iter().map(|chunk| chunk.rest().to_vec()).collect()
     }
 }

@@ -15,7 +15,7 @@ use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 
 /// asyncio's `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
 pub(super) const SILENT_WRITES: u32 = 5;
-const WRITE_ERROR: &str = "Fatal write error on socket transport";
+pub(super) const WRITE_ERROR: &str = "Fatal write error on socket transport";
 
 impl Inst<StreamTransport> {
     #[inline]
@@ -72,6 +72,9 @@ impl Inst<StreamTransport> {
         }
         let mut sent = 0;
         if self.out.queue.borrow().is_empty() {
+            if let Some(done) = self.cork(data, slice) {
+                return done;
+            }
             if let Err(raised) = self.check_descriptor() {
                 return self.fatal_error(raised.take(), WRITE_ERROR);
             }
@@ -134,6 +137,12 @@ impl Inst<StreamTransport> {
             return self.write_to_nobody();
         }
         let waiting = !self.out.queue.borrow().is_empty();
+        if !waiting {
+            made = match self.cork_all(made) {
+                Ok(done) => return done,
+                Err(made) => made,
+            };
+        }
         {
             let mut queue = self.out.queue.borrow_mut();
             for chunk in made {
@@ -218,6 +227,7 @@ impl Inst<StreamTransport> {
         let Some(core) = self.common.loop_.get() else {
             return Err(Raised::runtime("the transport is closed"));
         };
+        self.uncork();
         let waiter = core.as_any().call_method0(&names().create_future)?;
         self.empty_waiter.set(waiter.clone());
         if self.out.queue.borrow().is_empty() {
@@ -265,6 +275,7 @@ fn writelines(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
 }
 
 fn write_eof(this: &Inst<StreamTransport>) -> Res<Object> {
+    this.uncork();
     if !this.common.closing.get() && !this.eof.replace(true) && this.out.queue.borrow().is_empty() {
         this.shut_down()?;
     }

@@ -25,20 +25,19 @@ impl Inst<DatagramTransport> {
     }
 
     pub(super) fn release(&self) -> Res<()> {
-        let forgotten = self.forget_descriptor();
+        self.forget_descriptor();
         self.peer.take();
-        self.release_common()?;
-        forgotten
+        self.release_common()
     }
 
     /// The loop is not to watch the descriptor, which is about to be closed.
-    fn forget_descriptor(&self) -> Res<()> {
+    fn forget_descriptor(&self) {
         let Some(core) = self.common.loop_.get() else {
-            return Ok(());
+            return;
         };
         self.stop_reading(&core);
         self.stop_writing(&core);
-        core.forget_owner(self.common.fd.get(), self.as_any())
+        self.disclaim(&core);
     }
 
     /// Lets go of a socket that was never served; it stays open.
@@ -47,14 +46,14 @@ impl Inst<DatagramTransport> {
         self.common.closing.set(true);
         self.common.conn_lost.set(1);
         self.common.file.clear();
-        self.unraisable(self.forget_descriptor());
+        self.forget_descriptor();
     }
 
     /// The last reference is gone, but nobody has closed the endpoint.
     #[cold]
     pub(super) fn finalize_unclosed(&self) {
         self.unraisable(self.warn_unclosed());
-        self.unraisable(self.forget_descriptor());
+        self.forget_descriptor();
         self.unraisable(self.close_file());
     }
 }

@@ -92,7 +92,7 @@ impl Inst<DatagramTransport> {
         common.loop_.set(core.own());
         common.fd.set(fd);
         common.file.set(sock.own());
-        core.set_owner(fd, value::weak_reference(self.as_any())?);
+        self.claim(core);
         Ok(())
     }
 }

@@ -28,6 +28,7 @@ use aioxide_core::flow_control::FlowControl;
 
 use super::common::{Common, Transport};
 use super::flow::Sends;
+use super::owners::Owner;
 use super::{Event, event, flow, reader as stream_reader};
 use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::module::{import, imports};
@@ -52,7 +53,7 @@ pub(crate) struct DatagramTransport {
     peer: RefCell<Option<Peer>>,
     lookahead: Cell<Lookahead>,
     queue: RefCell<DatagramQueue>,
-    flow: RefCell<FlowControl>,
+    flow: Cell<FlowControl>,
 }
 
 /// Endpoints seldom come and go.
@@ -88,6 +89,9 @@ impl Native for DatagramTransport {
     fn finalize(this: &Inst<Self>) {
         this.finalize_unclosed();
     }
+    fn on_dealloc(this: &Inst<Self>) {
+        DatagramTransport::all().remove(this);
+    }
 }
 
 impl Transport for DatagramTransport {
@@ -117,7 +121,7 @@ impl Transport for DatagramTransport {
 }
 
 impl Sends for DatagramTransport {
-    fn flow(&self) -> &RefCell<FlowControl> {
+    fn flow(&self) -> &Cell<FlowControl> {
         &self.flow
     }
     fn waiting(&self) -> usize {

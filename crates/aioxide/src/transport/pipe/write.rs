@@ -1,6 +1,6 @@
 //! The writing end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 
 use aioxide_core::flow_control::FlowControl;
@@ -86,7 +86,7 @@ impl Transport for WritePipeTransport {
 }
 
 impl Sends for WritePipeTransport {
-    fn flow(&self) -> &RefCell<FlowControl> {
+    fn flow(&self) -> &Cell<FlowControl> {
         &self.out.flow
     }
     fn waiting(&self) -> usize {

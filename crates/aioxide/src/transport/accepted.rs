@@ -1,0 +1,210 @@
+//! An accepted connection whose socket nobody has asked for yet.
+//!
+//! Python's socket, asyncio's wrapper of it, both addresses and the dict of them are three
+//! quarters of what an idle connection weighs, and most of what accepting it costs. A protocol
+//! seldom looks at any of it. So an accepted Internet socket stays a bare descriptor, which we
+//! close ourselves, until Python asks for the socket; and the dict behind `get_extra_info` is
+//! filled when it is read. What would not be known after closing is noted at the last moment.
+
+use std::cell::Cell;
+use std::fmt;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+
+use aioxide_driver::datagram::{HOST_TEXT, host_text};
+use aioxide_driver::sys;
+
+use super::StreamTransport;
+use crate::ffi::module::{imports, names};
+use crate::ffi::{Any, Inst, Object, Res, value};
+
+/// `socket.SOCK_STREAM | socket.SOCK_NONBLOCK`: the second tells Python that the kernel knows.
+const STREAM_NONBLOCKING: i64 = 1 | 0o4000;
+
+/// What the kernel told when it was accepted.
+#[derive(Default)]
+pub(super) struct Accepted {
+    /// The descriptor, as long as it is ours alone.
+    fd: Cell<Option<OwnedFd>>,
+    /// `extra` lacks what asyncio puts in when the transport is made.
+    lazy: Cell<bool>,
+    family: Cell<u16>,
+    protocol: Cell<u16>,
+    /// The peer. One of IPv6 is in `extra` from the start.
+    peer: Cell<Option<SocketAddrV4>>,
+    /// Our own address, once the descriptor is closed.
+    local: Cell<Option<SocketAddrV4>>,
+}
+
+/// The family and the protocol of a listening socket, which those of its connections are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SocketKind {
+    pub(super) family: i64,
+    pub(super) protocol: i64,
+}
+
+impl SocketKind {
+    /// A `socket.socket` of this kind for a descriptor, which it closes from now on.
+    pub(super) fn socket(self, fd: OwnedFd) -> Res<Object> {
+        let number = value::int(i64::from(fd.as_raw_fd()))?;
+        let sock = self.make(&number)?;
+        let _ = fd.into_raw_fd();
+        Ok(sock)
+    }
+
+    fn make(self, fileno: &Any) -> Res<Object> {
+        imports().socket_class.call(&[
+            &*value::int(self.family)?,
+            &*value::int(STREAM_NONBLOCKING)?,
+            &*value::int(self.protocol)?,
+            fileno,
+        ])
+    }
+}
+
+/// An address as Python's `socket` gives it.
+pub(super) fn address_tuple(address: &SocketAddr) -> Res<Object> {
+    let mut text = [0; HOST_TEXT];
+    let host = value::text(host_text(address.ip(), &mut text))?;
+    let port = value::int(i64::from(address.port()))?;
+    match address {
+        SocketAddr::V4(_) => value::tuple(&[&host, &port]),
+        SocketAddr::V6(v6) => value::tuple(&[
+            &host,
+            &port,
+            &*value::int(i64::from(v6.flowinfo()))?,
+            &*value::int(i64::from(v6.scope_id()))?,
+        ]),
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted")
+            .field("bare", &self.is_bare())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Accepted {
+    /// Whether the descriptor is open and ours alone.
+    #[inline]
+    pub(super) fn is_bare(&self) -> bool {
+        let fd = self.fd.take();
+        let bare = fd.is_some();
+        self.fd.set(fd);
+        bare
+    }
+
+    fn kind(&self) -> SocketKind {
+        SocketKind {
+            family: self.family.get().into(),
+            protocol: self.protocol.get().into(),
+        }
+    }
+}
+
+impl Inst<StreamTransport> {
+    /// Takes over what was accepted. Of a kind that has no such numbers it is `Err`, with the
+    /// descriptor: then everything is made at once.
+    pub(super) fn accept(
+        &self,
+        fd: OwnedFd,
+        kind: SocketKind,
+        peer: &SocketAddr,
+    ) -> Res<Result<(), OwnedFd>> {
+        let (Ok(family), Ok(protocol)) = (kind.family.try_into(), kind.protocol.try_into()) else {
+            return Ok(Err(fd));
+        };
+        let accepted = &self.accepted;
+        match peer {
+            SocketAddr::V4(peer) => accepted.peer.set(Some(*peer)),
+            SocketAddr::V6(_) => {
+                let extra = value::dict()?;
+                extra.dict_set(&names().peername, &*address_tuple(peer)?)?;
+                self.common.extra.set(extra);
+            }
+        }
+        accepted.family.set(family);
+        accepted.protocol.set(protocol);
+        accepted.lazy.set(true);
+        self.common.fd.set(fd.as_raw_fd());
+        accepted.fd.set(Some(fd));
+        Ok(Ok(()))
+    }
+
+    /// Whether the socket is open, in Python's hands or in ours.
+    pub(super) fn is_open(&self) -> bool {
+        self.common.file.is_some() || self.accepted.is_bare()
+    }
+
+    /// Python's socket, made now if nobody has asked before; `None` once it is closed.
+    pub(super) fn sock(&self) -> Res<Option<Object>> {
+        if let Some(fd) = self.accepted.fd.take() {
+            self.common.file.set(self.accepted.kind().socket(fd)?);
+        }
+        Ok(self.common.file.get())
+    }
+
+    /// Puts into `extra` what asyncio has there from the start.
+    pub(super) fn complete_extra(&self) -> Res<()> {
+        let accepted = &self.accepted;
+        if !accepted.lazy.get() {
+            return Ok(());
+        }
+        let names = names();
+        let extra = self.common.extra.get().map_or_else(value::dict, Ok)?;
+        let sock = match self.sock()? {
+            Some(sock) => sock,
+            None => closed_socket(accepted.kind())?,
+        };
+        extra.dict_set(&names.socket, &*imports().transport_socket.call1(&sock)?)?;
+        let sockname = match accepted.local.get() {
+            Some(local) => Some(local.into()),
+            None => sys::local_address(self.common.fd.get()).ok().flatten(),
+        };
+        if extra.dict_get(&names.sockname)?.is_none() {
+            let sockname =
+                sockname.map_or_else(|| Ok(value::none()), |name| address_tuple(&name))?;
+            extra.dict_set(&names.sockname, &sockname)?;
+        }
+        if let Some(peer) = accepted.peer.get() {
+            extra.dict_set(&names.peername, &*address_tuple(&peer.into())?)?;
+        }
+        accepted.lazy.set(false);
+        self.common.extra.set(extra);
+        Ok(())
+    }
+
+    /// Closes a descriptor that is ours alone. Whether it was.
+    pub(super) fn close_bare(&self) -> Res<bool> {
+        let Some(fd) = self.accepted.fd.take() else {
+            return Ok(false);
+        };
+        if self.accepted.lazy.get() {
+            self.note_local_address(&fd)?;
+        }
+        drop(fd);
+        Ok(true)
+    }
+
+    fn note_local_address(&self, fd: &OwnedFd) -> Res<()> {
+        match sys::local_address(fd.as_raw_fd()) {
+            Ok(Some(SocketAddr::V4(local))) => self.accepted.local.set(Some(local)),
+            Ok(Some(local @ SocketAddr::V6(_))) => {
+                let extra = self.common.extra.get().map_or_else(value::dict, Ok)?;
+                extra.dict_set(&names().sockname, &*address_tuple(&local)?)?;
+                self.common.extra.set(extra);
+            }
+            Ok(None) | Err(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// What is left of a socket that was closed before anybody asked for it.
+fn closed_socket(kind: SocketKind) -> Res<Object> {
+    let sock = kind.make(value::none_ref())?;
+    sock.call_method0(&names().close)?;
+    Ok(sock)
+}
