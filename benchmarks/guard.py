@@ -30,9 +30,11 @@ from typing import Any
 import callgrind
 import harness
 import machine
-from child import Failed, last_line, python_command, running
+from child import HERE, Failed, last_line, python_command, running
 from guard_child import MARK
 from guard_paths import HOT_PATHS, HotPath
+from options import Wrong, select
+from report import print_table
 
 LIMIT = 0.03
 """By how much of itself a figure may move."""
@@ -116,7 +118,7 @@ def build_clock(folder: Path) -> Path:
             "no C compiler, which builds the clock of the measured process: install one"
             " (Debian and Ubuntu: apt install build-essential)."
         )
-    built, source = folder / "clock.so", harness.HERE / "guard_clock.c"
+    built, source = folder / "clock.so", HERE / "guard_clock.c"
     command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(built), str(source), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -189,7 +191,7 @@ def compare(recorded: Mapping[str, Figure], now: Mapping[str, Figure]) -> list[R
 
 
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[tuple[str, str]]]]:
-    """Head and body for `harness.print_table`: the extension first, the whole process below it."""
+    """Head and body for `report.print_table`: the extension first, the whole process below it."""
     body = [
         [
             (HOT_PATHS[row.name].title, "the whole process"),
@@ -239,7 +241,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 def record_path(version: str) -> Path:
     """Where the record of a Python is: one for each minor version."""
     minor = ".".join(version.split(".")[:2])
-    return harness.HERE / "records" / f"instructions-{minor}.json"
+    return HERE / "records" / f"instructions-{minor}.json"
 
 
 def rustc_of(extension: Path) -> str | None:
@@ -315,8 +317,8 @@ def arguments() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Measure what the options ask for; the exit status."""
     try:
-        names = harness.select(options.path, list(HOT_PATHS), "path")
-    except SystemExit as error:
+        names = select(options.path, list(HOT_PATHS), "path")
+    except Wrong as error:
         raise Refused(str(error)) from None
     with_tools = tools(valgrind())
     target = record_path(with_tools["python"])
@@ -330,10 +332,10 @@ def run(options: argparse.Namespace) -> int:
     finally:
         progress.close()
     rows = compare(old, figures)
-    harness.print_table(*table(rows), sys.stdout)
+    print_table(*table(rows), sys.stdout)
     if options.record:
         write_record(target, with_tools, figures)
-        sys.stdout.write(f"record: {target.relative_to(harness.HERE.parent)}\n")
+        sys.stdout.write(f"record: {target.relative_to(HERE.parent)}\n")
         return 0
     for sentence in [*remarks(rows), *differences(old_tools, with_tools)]:
         sys.stdout.write(sentence + "\n")

@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from workloads import WORKLOADS, expect
+from workload import expect
+from workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from implementations import Environment

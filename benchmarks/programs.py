@@ -13,18 +13,19 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import harness
-import machine
+from benchmark import QUICK_SLICES, Benchmark, Setting, main, table
 from child import Child, Failed, python_command, running
 from programs_child import EXAMPLES
+from spread import Detail
 
 if TYPE_CHECKING:
-    import argparse
     import contextlib
 
-COLUMNS = ("asyncio", "uvloop", "aioxide", "aioxide-loop")
+    import harness
+
 PATIENCE = 40.0
 """How many seconds a run, with the imports before the first one, may take."""
 
@@ -67,62 +68,42 @@ def answer(child: Child) -> dict[str, int]:
     return said
 
 
-def rounds_of(runs: int, cpu: int | None) -> harness.Round:
-    """How a round of a row is measured: so many runs of each implementation, in turns."""
-    arguments = [] if cpu is None else ["--cpu", str(cpu)]
+@dataclass(frozen=True)
+class Row:
+    """An example: its name, and what it shows."""
 
-    def open_session(stack: contextlib.ExitStack, row: str, column: str) -> Session:
-        command = python_command("programs_child", row, column, *arguments)
-        return Session(stack.enter_context(running(command)))
+    name: str
+    about: str
+    usual: bool = True
+    short: bool = True
 
-    return harness.in_slices(open_session, lambda row: runs)
-
-
-def wall(cell: harness.Cell) -> str:
-    """The time on the clock, behind the CPU time."""
-    spread = harness.spread(cell.figures("wall_ms"))
-    return f"in {spread.median:,.0f}" if spread else ""
+    @property
+    def title(self) -> str:
+        return self.name
 
 
-def run(options: argparse.Namespace) -> harness.Report:
-    """Measure what the options ask for."""
-    titles = programs()
-    rows = harness.select(options.workload, list(titles), "example")
-    here, missing = harness.available(harness.select(options.impl, COLUMNS, "implementation"))
-    if not here:
-        raise SystemExit(f"none of these runs here: {missing}")
-    rounds = options.rounds or harness.QUICK_ROUNDS
-    runs = 2 if options.quick else harness.QUICK_SLICES
-    cpu = harness.measured_cpu(options.cpu)
-    neighbours = machine.Neighbours()
-    progress = harness.Progress(rounds * len(rows), rounds)
-    cells = harness.alternate(
-        rows, dict.fromkeys(rows, here), rounds, rounds_of(runs, cpu), progress
-    )
-    return harness.Report(
-        benchmark="programs",
-        titles={name: name for name in rows},
-        cells=cells,
-        key="cpu_ms",
-        unit="ms",
-        missing=missing,
-        settings={"rounds": rounds, "runs": runs, "pinned_to": cpu},
-        where=machine.describe(),
-        neighbours=neighbours.record(),
-        legend="CPU time of a run, in how many milliseconds on the clock",
-        detail=wall,
-    )
+def open_session(
+    stack: contextlib.ExitStack, setting: Setting, row: Row, column: str
+) -> harness.Session:
+    cpu = [] if setting.cpu is None else ["--cpu", str(setting.cpu)]
+    command = python_command("programs_child", row.name, column, *cpu)
+    return Session(stack.enter_context(running(command)))
 
 
-def main() -> int:
-    parser = harness.options_parser("CPU time of the examples, side by side.")
-    options = parser.parse_args()
-    if options.list:
-        for name, title in programs().items():
-            sys.stdout.write(f"{name:22}{title}\n")
-        return 0
-    return harness.publish(run(options), options)
-
+BENCHMARK = Benchmark(
+    name="programs",
+    title="Examples",
+    about="Whole programs, each with its servers and clients in one process.",
+    rows=table([Row(name, about) for name, about in programs().items()]),
+    open_session=open_session,
+    key="cpu_ms",
+    unit="ms",
+    legend="CPU time of a run, in how many milliseconds on the clock",
+    columns=("asyncio", "uvloop", "aioxide", "aioxide-loop"),
+    # A slice is one run.
+    slices=lambda _row, usual: 2 if usual == QUICK_SLICES else QUICK_SLICES,
+    detail=Detail("in {}", ("wall_ms",)),
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(BENCHMARK))

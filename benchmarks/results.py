@@ -75,6 +75,8 @@ def newest(folder: Path = RECORDS) -> list[Record]:
     found: dict[tuple[str, tuple[int, int]], Record] = {}
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text())
+        if record["benchmark"] not in ORDER:
+            continue
         which = record["benchmark"], minor(record)
         if which not in found or found[which]["date"] <= record["date"]:
             found[which] = record

@@ -13,11 +13,10 @@ import pytest
 
 import callgrind
 import guard
-import harness
 from guard import Figure, Row
 from guard_child import run
 from guard_paths import HOT_PATHS, Peer, _pair
-from workloads import WrongResult
+from workload import WrongResult
 
 EXTENSION = "/site/aioxide/_aioxide.cpython-313-x86_64-linux-gnu.so"
 LIBC = "/lib/libc.so.6"
@@ -317,7 +316,7 @@ def test_recording_replaces_the_figures(
     counted: dict[str, Figure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted["udp-echo"] = Figure(1500, 4000, 0)
-    monkeypatch.setattr(harness, "HERE", guard.record_path("3.13.0").parent / "benchmarks")
+    monkeypatch.setattr(guard, "HERE", guard.record_path("3.13.0").parent / "benchmarks")
     assert command("--record", monkeypatch=monkeypatch) == 0
     _, recorded = guard.read_record(guard.record_path("3.13.0"))
     assert recorded == counted

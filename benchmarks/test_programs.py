@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 import child
 import programs
-from child import Failed, running
+from benchmark import Setting
+from child import running
+
+if TYPE_CHECKING:
+    import argparse
 
 CHILD = "programs_child"
 
@@ -39,10 +45,14 @@ def test_main_that_is_no_coroutine_is_given_the_loop_factory() -> None:
         assert json.loads(measured.line(20)) == {"lines": 6}
 
 
-def test_round_has_the_median_of_its_runs() -> None:
-    ((column, values),) = programs.rounds_of(3, None)("timeouts", ["asyncio"])
-    assert column == "asyncio"
-    assert not isinstance(values, Failed)
+def test_result_is_the_median_of_the_runs(options: argparse.Namespace) -> None:
+    row = programs.BENCHMARK.rows["timeouts"]
+    setting = Setting(0.0, 1, None, None, options)
+    with contextlib.ExitStack() as stack:
+        session = programs.BENCHMARK.open_session(stack, setting, row, "asyncio")
+        for _ in range(3):
+            session.slice()
+        values = session.result()
     assert values["runs"] == 3
     assert values["cpu_ms"] > 0
     assert values["wall_ms"] > 0

@@ -120,6 +120,7 @@ def test_the_newest_record_counts_for_each_python(tmp_path: Path) -> None:
     newer = record(date="2026-11-21T10:00:00+00:00")
     other = record(date="2026-11-18T10:00:00+00:00", python={"version": "3.14.1"})
     tasks = record("scheduling")
+    (tmp_path / "counts.json").write_text('{"benchmark": "of another kind"}')
     for name, each in (("c", older), ("b", newer), ("a", other), ("d", tasks)):
         (tmp_path / f"{name}.json").write_text(json.dumps(each))
     assert results.newest(tmp_path) == [tasks, newer, other]
