@@ -30,9 +30,12 @@ from typing import Any
 import callgrind
 import harness
 import machine
-from child import Failed, last_line, python_command, running
+import options as choices
+from child import HERE, Failed, last_line, python_command, running
 from guard_child import MARK
 from guard_paths import HOT_PATHS, HotPath
+from options import Lacking, Wrong
+from report import print_table
 
 LIMIT = 0.03
 """By how much of itself a figure may move."""
@@ -42,10 +45,6 @@ SILENCE = 300.0
 """How many seconds a path may take; a hundred times what it needs on an idle machine."""
 EXTENSION = re.compile(r"/_aioxide\.[^/]*\.so$")
 _RUSTC = re.compile(rb"rustc version (\d+\.\d+\.\d+[\w.-]*)")
-
-
-class Refused(Exception):
-    """Nothing was measured; its text says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +94,16 @@ def figure_of(path: HotPath, dumps: Sequence[tuple[int, int]], folder: Path) -> 
 
 
 def valgrind() -> str:
-    """The version of valgrind; ends the program where there is none."""
+    """The version of valgrind."""
     found = shutil.which("valgrind")
     if found is None:
-        raise Refused(
+        raise Lacking(
             "valgrind not found, which counts the instructions: install it"
             " (Debian and Ubuntu: apt install valgrind)."
         )
     done = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Refused(f"valgrind does not start: {last_line(done.stderr)}")
+        raise Lacking(f"valgrind does not start: {last_line(done.stderr)}")
     return done.stdout.strip().removeprefix("valgrind-")
 
 
@@ -112,15 +111,15 @@ def build_clock(folder: Path) -> Path:
     """The clock that counts the loop's readings, to be preloaded; see guard_clock.c."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
-        raise Refused(
+        raise Lacking(
             "no C compiler, which builds the clock of the measured process: install one"
             " (Debian and Ubuntu: apt install build-essential)."
         )
-    built, source = folder / "clock.so", harness.HERE / "guard_clock.c"
+    built, source = folder / "clock.so", HERE / "guard_clock.c"
     command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(built), str(source), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Refused(f"{source.name} does not compile: {last_line(done.stderr)}")
+        raise Lacking(f"{source.name} does not compile: {last_line(done.stderr)}")
     return built
 
 
@@ -189,7 +188,7 @@ def compare(recorded: Mapping[str, Figure], now: Mapping[str, Figure]) -> list[R
 
 
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[tuple[str, str]]]]:
-    """Head and body for `harness.print_table`: the extension first, the whole process below it."""
+    """Head and body for `print_table`: the extension first, the whole process below it."""
     body = [
         [
             (HOT_PATHS[row.name].title, "the whole process"),
@@ -239,7 +238,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 def record_path(version: str) -> Path:
     """Where the record of a Python is: one for each minor version."""
     minor = ".".join(version.split(".")[:2])
-    return harness.HERE / "records" / f"instructions-{minor}.json"
+    return HERE / "records" / f"instructions-{minor}.json"
 
 
 def rustc_of(extension: Path) -> str | None:
@@ -292,12 +291,12 @@ def read_record(target: Path) -> tuple[dict[str, Any], dict[str, Figure]]:
         text = json.loads(target.read_text())
         return text["tools"], {name: Figure(**each) for name, each in text["paths"].items()}
     except FileNotFoundError:
-        raise Refused(
+        raise Wrong(
             f"no record of this Python ({target.name}): write one from a commit that you trust"
             " (make bench-guard BENCH_ARGS=--record)."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{target.name} is no record of this program: {error!r}") from None
+        raise Wrong(f"{target.name} is no record of this program: {error!r}") from None
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -314,10 +313,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Measure what the options ask for; the exit status."""
-    try:
-        names = harness.select(options.path, list(HOT_PATHS), "path")
-    except SystemExit as error:
-        raise Refused(str(error)) from None
+    names = choices.select(options.path, list(HOT_PATHS), "path")
     with_tools = tools(valgrind())
     target = record_path(with_tools["python"])
     old_tools: dict[str, Any] = {}
@@ -330,10 +326,10 @@ def run(options: argparse.Namespace) -> int:
     finally:
         progress.close()
     rows = compare(old, figures)
-    harness.print_table(*table(rows), sys.stdout)
+    print_table(*table(rows), sys.stdout)
     if options.record:
         write_record(target, with_tools, figures)
-        sys.stdout.write(f"record: {target.relative_to(harness.HERE.parent)}\n")
+        sys.stdout.write(f"record: {target}\n")
         return 0
     for sentence in [*remarks(rows), *differences(old_tools, with_tools)]:
         sys.stdout.write(sentence + "\n")
@@ -350,12 +346,10 @@ def main() -> int:
     if options.record and options.path:
         parser.error("a record is of all paths: --record goes without --path")
     try:
-        return run(options)
-    except Refused as error:
-        sys.stderr.write(f"guard: {error}\n")
-        return 2
+        with choices.explained():
+            return run(options)
     except Failed as error:
-        sys.stderr.write(f"guard: failed: {error}\n")
+        sys.stderr.write(f"guard.py: failed: {error}\n")
         return 1
 
 

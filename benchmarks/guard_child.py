@@ -15,7 +15,7 @@ import sys
 
 from guard_paths import HOT_PATHS, HotPath
 from implementations import IMPLEMENTATIONS, environment, new_loop
-from scheduling_child import Failures
+from loop_child import Failures
 
 MARK = "getppid"
 ROUNDS = 2

@@ -1,128 +1,90 @@
 """What the programs of examples/ cost: CPU time of a run, side by side.
 
     python benchmarks/programs.py                       every example that has the option --loop
-    python benchmarks/programs.py -w 'echo_*' --rounds 5
+    python benchmarks/programs.py -w 'echo_*' --rounds 9
 
 `aioxide-loop` is what `aioxide.run` gives to a program with asyncio's names, `aioxide` the same
 after `aioxide.install()`. A run's CPU time is that of the example's own process, its servers and
-clients included, without the processes that it starts.
+clients included, without the processes that it starts. A run is as long as the example is, whatever
+`--seconds` says.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import harness
-import machine
-from child import Child, Failed, python_command, running
+import looped
+from benchmark import Benchmark, Setting, main, table
+from child import python_command, running
 from programs_child import EXAMPLES
+from spread import Detail
 
 if TYPE_CHECKING:
-    import argparse
     import contextlib
 
-COLUMNS = ("asyncio", "uvloop", "aioxide", "aioxide-loop")
+    import harness
+
 PATIENCE = 40.0
 """How many seconds a run, with the imports before the first one, may take."""
 
 
-def programs() -> dict[str, str]:
-    """The examples that run on any loop, with the first sentence of each."""
-    found = {}
+@dataclass(frozen=True)
+class Program:
+    """An example that runs on any loop."""
+
+    name: str
+    title: str
+    usual: bool = True
+    short: bool = True
+
+
+def programs() -> list[Program]:
+    """The examples that have the option --loop, with what each says of itself first."""
+    found = []
     for path in sorted(EXAMPLES.glob("[!_]*.py")):
         text = path.read_text()
         if "command_line(" in text:
-            found[path.stem] = text.partition('"""')[2].partition("\n")[0].rstrip('."')
+            sentence = text.partition('"""')[2].partition("\n")[0]
+            found.append(Program(path.stem, sentence.partition(": ")[0].rstrip(".")))
     return found
 
 
-class Session:
-    """An example in its process, loaded, and run once."""
-
-    def __init__(self, child: Child) -> None:
-        self._child = child
-        self._runs: list[dict[str, int]] = []
-        answer(child)
-
-    def slice(self) -> None:
-        self._child.say()
-        self._runs.append(answer(self._child))
+class Session(looped.Session):
+    """An example in its process, loaded, and run once; a slice is one more run."""
 
     def result(self) -> harness.Values:
-        cpu, wall = (
-            statistics.median(run[name] for run in self._runs) / 1e6
-            for name in ("cpu_ns", "wall_ns")
-        )
-        return {"cpu_ms": cpu, "wall_ms": wall, "runs": len(self._runs)}
+        values = super().result()
+        return {
+            "cpu_ms": values["cpu_us_per_operation"] / 1000,
+            "wall_ms": values["wall_us_per_operation"] / 1000,
+            **values,
+        }
 
 
-def answer(child: Child) -> dict[str, int]:
-    """What the child says next, or its failure."""
-    said: dict[str, Any] = json.loads(child.line(PATIENCE))
-    if "error" in said:
-        raise Failed(said["error"])
-    return said
+def open_session(
+    stack: contextlib.ExitStack, setting: Setting, row: Program, column: str
+) -> Session:
+    arguments = [] if setting.cpu is None else ["--cpu", str(setting.cpu)]
+    command = python_command("programs_child", row.name, column, *arguments)
+    return Session(stack.enter_context(running(command)), PATIENCE)
 
 
-def rounds_of(runs: int, cpu: int | None) -> harness.Round:
-    """How a round of a row is measured: so many runs of each implementation, in turns."""
-    arguments = [] if cpu is None else ["--cpu", str(cpu)]
-
-    def open_session(stack: contextlib.ExitStack, row: str, column: str) -> Session:
-        command = python_command("programs_child", row, column, *arguments)
-        return Session(stack.enter_context(running(command)))
-
-    return harness.in_slices(open_session, lambda row: runs)
-
-
-def wall(cell: harness.Cell) -> str:
-    """The time on the clock, behind the CPU time."""
-    spread = harness.spread(cell.figures("wall_ms"))
-    return f"in {spread.median:,.0f}" if spread else ""
-
-
-def run(options: argparse.Namespace) -> harness.Report:
-    """Measure what the options ask for."""
-    titles = programs()
-    rows = harness.select(options.workload, list(titles), "example")
-    here, missing = harness.available(harness.select(options.impl, COLUMNS, "implementation"))
-    if not here:
-        raise SystemExit(f"none of these runs here: {missing}")
-    rounds = options.rounds or harness.QUICK_ROUNDS
-    runs = 2 if options.quick else harness.QUICK_SLICES
-    cpu = harness.measured_cpu(options.cpu)
-    neighbours = machine.Neighbours()
-    progress = harness.Progress(rounds * len(rows), rounds)
-    cells = harness.alternate(
-        rows, dict.fromkeys(rows, here), rounds, rounds_of(runs, cpu), progress
-    )
-    return harness.Report(
-        benchmark="programs",
-        titles={name: name for name in rows},
-        cells=cells,
-        key="cpu_ms",
-        unit="ms",
-        missing=missing,
-        settings={"rounds": rounds, "runs": runs, "pinned_to": cpu},
-        where=machine.describe(),
-        neighbours=neighbours.record(),
-        legend="CPU time of a run, in how many milliseconds on the clock",
-        detail=wall,
-    )
-
-
-def main() -> int:
-    parser = harness.options_parser("CPU time of the examples, side by side.")
-    options = parser.parse_args()
-    if options.list:
-        for name, title in programs().items():
-            sys.stdout.write(f"{name:22}{title}\n")
-        return 0
-    return harness.publish(run(options), options)
-
+BENCHMARK = Benchmark(
+    name="programs",
+    title="Examples",
+    about="A run of each example; in brackets its wall time, most of which is waiting.",
+    rows=table(programs()),
+    open_session=open_session,
+    key="cpu_ms",
+    unit="ms",
+    legend="CPU time of a run (and wall time)",
+    columns=("asyncio", "uvloop", "aioxide", "aioxide-loop"),
+    slices=lambda _row, usual: usual // 2,
+    detail=Detail("in {}", ("wall_ms",)),
+    needs=("aiohttp", "trustme"),
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(BENCHMARK))
