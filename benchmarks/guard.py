@@ -313,6 +313,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Measure what the options ask for; the exit status."""
+    if options.record and options.path:
+        raise Wrong("a record is of all paths: --record goes without --path")
     names = choices.select(options.path, list(HOT_PATHS), "path")
     with_tools = tools(valgrind())
     target = record_path(with_tools["python"])
@@ -337,14 +339,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    parser = arguments()
-    options = parser.parse_args()
+    options = arguments().parse_args()
     if options.list:
         for each in HOT_PATHS.values():
             sys.stdout.write(f"{each.name:24}{each.title}\n")
         return 0
-    if options.record and options.path:
-        parser.error("a record is of all paths: --record goes without --path")
     try:
         with choices.explained():
             return run(options)

@@ -11,6 +11,7 @@ clients included, without the processes that it starts. A run is as long as the 
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,13 +42,13 @@ class Program:
 
 
 def programs() -> list[Program]:
-    """The examples that have the option --loop, with what each says of itself first."""
+    """The examples that have the option --loop, each with the first words of its description."""
     found = []
     for path in sorted(EXAMPLES.glob("[!_]*.py")):
         text = path.read_text()
         if "command_line(" in text:
-            sentence = text.partition('"""')[2].partition("\n")[0]
-            found.append(Program(path.stem, sentence.partition(": ")[0].rstrip(".")))
+            words, *_ = re.split("[:,.]", text.partition('"""')[2])
+            found.append(Program(path.stem, words))
     return found
 
 
