@@ -30,10 +30,11 @@ from typing import Any
 import callgrind
 import harness
 import machine
+import options as choices
 from child import HERE, Failed, last_line, python_command, running
 from guard_child import MARK
 from guard_paths import HOT_PATHS, HotPath
-from options import Wrong, select
+from options import Lacking, Wrong
 from report import print_table
 
 LIMIT = 0.03
@@ -44,10 +45,6 @@ SILENCE = 300.0
 """How many seconds a path may take; a hundred times what it needs on an idle machine."""
 EXTENSION = re.compile(r"/_aioxide\.[^/]*\.so$")
 _RUSTC = re.compile(rb"rustc version (\d+\.\d+\.\d+[\w.-]*)")
-
-
-class Refused(Exception):
-    """Nothing was measured; its text says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +94,16 @@ def figure_of(path: HotPath, dumps: Sequence[tuple[int, int]], folder: Path) -> 
 
 
 def valgrind() -> str:
-    """The version of valgrind; ends the program where there is none."""
+    """The version of valgrind."""
     found = shutil.which("valgrind")
     if found is None:
-        raise Refused(
+        raise Lacking(
             "valgrind not found, which counts the instructions: install it"
             " (Debian and Ubuntu: apt install valgrind)."
         )
     done = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Refused(f"valgrind does not start: {last_line(done.stderr)}")
+        raise Lacking(f"valgrind does not start: {last_line(done.stderr)}")
     return done.stdout.strip().removeprefix("valgrind-")
 
 
@@ -114,7 +111,7 @@ def build_clock(folder: Path) -> Path:
     """The clock that counts the loop's readings, to be preloaded; see guard_clock.c."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
-        raise Refused(
+        raise Lacking(
             "no C compiler, which builds the clock of the measured process: install one"
             " (Debian and Ubuntu: apt install build-essential)."
         )
@@ -122,7 +119,7 @@ def build_clock(folder: Path) -> Path:
     command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(built), str(source), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Refused(f"{source.name} does not compile: {last_line(done.stderr)}")
+        raise Lacking(f"{source.name} does not compile: {last_line(done.stderr)}")
     return built
 
 
@@ -191,7 +188,7 @@ def compare(recorded: Mapping[str, Figure], now: Mapping[str, Figure]) -> list[R
 
 
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[tuple[str, str]]]]:
-    """Head and body for `report.print_table`: the extension first, the whole process below it."""
+    """Head and body for `print_table`: the extension first, the whole process below it."""
     body = [
         [
             (HOT_PATHS[row.name].title, "the whole process"),
@@ -294,12 +291,12 @@ def read_record(target: Path) -> tuple[dict[str, Any], dict[str, Figure]]:
         text = json.loads(target.read_text())
         return text["tools"], {name: Figure(**each) for name, each in text["paths"].items()}
     except FileNotFoundError:
-        raise Refused(
+        raise Wrong(
             f"no record of this Python ({target.name}): write one from a commit that you trust"
             " (make bench-guard BENCH_ARGS=--record)."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{target.name} is no record of this program: {error!r}") from None
+        raise Wrong(f"{target.name} is no record of this program: {error!r}") from None
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -316,10 +313,9 @@ def arguments() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Measure what the options ask for; the exit status."""
-    try:
-        names = select(options.path, list(HOT_PATHS), "path")
-    except Wrong as error:
-        raise Refused(str(error)) from None
+    if options.record and options.path:
+        raise Wrong("a record is of all paths: --record goes without --path")
+    names = choices.select(options.path, list(HOT_PATHS), "path")
     with_tools = tools(valgrind())
     target = record_path(with_tools["python"])
     old_tools: dict[str, Any] = {}
@@ -335,7 +331,7 @@ def run(options: argparse.Namespace) -> int:
     print_table(*table(rows), sys.stdout)
     if options.record:
         write_record(target, with_tools, figures)
-        sys.stdout.write(f"record: {target.relative_to(HERE.parent)}\n")
+        sys.stdout.write(f"record: {target}\n")
         return 0
     for sentence in [*remarks(rows), *differences(old_tools, with_tools)]:
         sys.stdout.write(sentence + "\n")
@@ -343,21 +339,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    parser = arguments()
-    options = parser.parse_args()
+    options = arguments().parse_args()
     if options.list:
         for each in HOT_PATHS.values():
             sys.stdout.write(f"{each.name:24}{each.title}\n")
         return 0
-    if options.record and options.path:
-        parser.error("a record is of all paths: --record goes without --path")
     try:
-        return run(options)
-    except Refused as error:
-        sys.stderr.write(f"guard: {error}\n")
-        return 2
+        with choices.explained():
+            return run(options)
     except Failed as error:
-        sys.stderr.write(f"guard: failed: {error}\n")
+        sys.stderr.write(f"guard.py: failed: {error}\n")
         return 1
 
 

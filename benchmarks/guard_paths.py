@@ -13,11 +13,11 @@ import asyncio
 import socket
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from workload import expect
+from workload import Run, expect
 from workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class HotPath:
 
     name: str
     title: str
-    run: Callable[[Environment, int], Awaitable[None]]
+    run: Run
     few: int
     """How many operations the shorter run has; the longer has three times as many."""
 
@@ -45,12 +45,10 @@ class HotPath:
 HOT_PATHS: dict[str, HotPath] = {}
 
 
-def hot_path(
-    title: str, few: int
-) -> Callable[[Callable[[Environment, int], Awaitable[None]]], Any]:
+def hot_path(title: str, few: int) -> Callable[[Run], Run]:
     """Enter the function into the table under its own name, `_` written as `-`."""
 
-    def enter(run: Callable[[Environment, int], Awaitable[None]]) -> Any:
+    def enter(run: Run) -> Run:
         name = run.__name__.replace("_", "-")
         HOT_PATHS[name] = HotPath(name, title, run, few)
         return run

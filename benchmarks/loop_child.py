@@ -17,7 +17,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from implementations import IMPLEMENTATIONS, Environment, environment, new_loop, pin
@@ -38,26 +38,40 @@ class Failures:
         self.seen.append(f"{context.get('message')}: {context.get('exception')!r}")
 
 
-def timed(env: Environment, workload: Workload, n: int) -> tuple[int, int]:
-    """CPU and wall nanoseconds of n operations."""
+def timed(run: Callable[[], object]) -> dict[str, int]:
+    """What a slice took: CPU and wall time in nanoseconds, the kernel's split in microseconds."""
+    before = resource.getrusage(resource.RUSAGE_SELF)
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
-    env.loop.run_until_complete(workload.run(env, n))
-    return time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+    run()
+    cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "cpu_ns": cpu,
+        "wall_ns": wall,
+        "user_us": round((after.ru_utime - before.ru_utime) * 1e6),
+        "system_us": round((after.ru_stime - before.ru_stime) * 1e6),
+        "preempted": after.ru_nivcsw - before.ru_nivcsw,
+    }
+
+
+def operations(env: Environment, workload: Workload, n: int) -> dict[str, int]:
+    """What n operations of the workload took."""
+    return timed(lambda: env.loop.run_until_complete(workload.run(env, n)))
 
 
 def calibrate(env: Environment, workload: Workload, seconds: float) -> int:
     """How many operations last about `seconds`."""
     unit = workload.unit
     if workload.operations is not None:
-        timed(env, workload, max(unit, workload.operations // 10))
+        operations(env, workload, max(unit, workload.operations // 10))
         return workload.operations
     n = unit
     while n < MAXIMUM:
-        cpu, _ = timed(env, workload, n)
+        cpu = operations(env, workload, n)["cpu_ns"]
         if cpu > seconds * 1e9 / 8:
             n = int(n * seconds * 1e9 / cpu)
             if n > unit:
-                timed(env, workload, n // unit * unit)
+                operations(env, workload, n // unit * unit)
             break
         n *= 4
     return max(unit, min(n, MAXIMUM) // unit * unit)
@@ -80,20 +94,10 @@ def serve(workload: Workload, name: str, seconds: float, port: int | None = None
         gc.collect()
         say({"operations": n})
         for _ in sys.stdin:
-            before = resource.getrusage(resource.RUSAGE_SELF)
-            cpu, wall = timed(env, workload, n)
-            after = resource.getrusage(resource.RUSAGE_SELF)
+            took = operations(env, workload, n)
             if failures.seen:
                 raise RuntimeError(f"errors in callbacks, first {failures.seen[0]}")
-            say(
-                {
-                    "cpu_ns": cpu,
-                    "wall_ns": wall,
-                    "user_us": round((after.ru_utime - before.ru_utime) * 1e6),
-                    "system_us": round((after.ru_stime - before.ru_stime) * 1e6),
-                    "preempted": after.ru_nivcsw - before.ru_nivcsw,
-                }
-            )
+            say(took)
     finally:
         loop.close()
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 class Session:
     """An implementation in its process, calibrated."""
 
-    def __init__(self, child: Child) -> None:
-        self._child = child
-        self._total = {"operations_per_slice": answer(child)["operations"], "slices": 0}
+    def __init__(self, child: Child, limit: float = PATIENCE) -> None:
+        self._child, self._limit = child, limit
+        self._total = {"operations_per_slice": answer(child, limit)["operations"], "slices": 0}
 
     def slice(self) -> None:
         self._child.say()
-        for name, value in answer(self._child).items():
+        for name, value in answer(self._child, self._limit).items():
             self._total[name] = self._total.get(name, 0) + value
         self._total["slices"] += 1
 
@@ -40,9 +40,9 @@ class Session:
         }
 
 
-def answer(child: Child) -> dict[str, int]:
+def answer(child: Child, limit: float = PATIENCE) -> dict[str, int]:
     """What the child says next, or its failure."""
-    said: dict[str, Any] = json.loads(child.line(PATIENCE))
+    said: dict[str, Any] = json.loads(child.line(limit))
     if "error" in said:
         raise Failed(said["error"])
     return said

@@ -24,15 +24,12 @@ class Lacking(Exception):
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """One line and exit status 2 for wrong input, 1 for what is not installed."""
+    """One line and exit status 2 for wrong input, and for what is not installed."""
     try:
         yield
-    except Wrong as error:
+    except (Wrong, Lacking) as error:
         sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
         sys.exit(2)
-    except Lacking as error:
-        sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
-        sys.exit(1)
 
 
 def positive(text: str) -> float:

@@ -1,23 +1,24 @@
 """What the programs of examples/ cost: CPU time of a run, side by side.
 
     python benchmarks/programs.py                       every example that has the option --loop
-    python benchmarks/programs.py -w 'echo_*' --rounds 5
+    python benchmarks/programs.py -w 'echo_*' --rounds 9
 
 `aioxide-loop` is what `aioxide.run` gives to a program with asyncio's names, `aioxide` the same
 after `aioxide.install()`. A run's CPU time is that of the example's own process, its servers and
-clients included, without the processes that it starts.
+clients included, without the processes that it starts. A run is as long as the example is, whatever
+`--seconds` says.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
+import re
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark import QUICK_SLICES, Benchmark, Setting, main, table
-from child import Child, Failed, python_command, running
+import looped
+from benchmark import Benchmark, Setting, main, table
+from child import python_command, running
 from programs_child import EXAMPLES
 from spread import Detail
 
@@ -30,79 +31,60 @@ PATIENCE = 40.0
 """How many seconds a run, with the imports before the first one, may take."""
 
 
-def programs() -> dict[str, str]:
-    """The examples that run on any loop, with the first sentence of each."""
-    found = {}
-    for path in sorted(EXAMPLES.glob("[!_]*.py")):
-        text = path.read_text()
-        if "command_line(" in text:
-            found[path.stem] = text.partition('"""')[2].partition("\n")[0].rstrip('."')
-    return found
-
-
-class Session:
-    """An example in its process, loaded, and run once."""
-
-    def __init__(self, child: Child) -> None:
-        self._child = child
-        self._runs: list[dict[str, int]] = []
-        answer(child)
-
-    def slice(self) -> None:
-        self._child.say()
-        self._runs.append(answer(self._child))
-
-    def result(self) -> harness.Values:
-        cpu, wall = (
-            statistics.median(run[name] for run in self._runs) / 1e6
-            for name in ("cpu_ns", "wall_ns")
-        )
-        return {"cpu_ms": cpu, "wall_ms": wall, "runs": len(self._runs)}
-
-
-def answer(child: Child) -> dict[str, int]:
-    """What the child says next, or its failure."""
-    said: dict[str, Any] = json.loads(child.line(PATIENCE))
-    if "error" in said:
-        raise Failed(said["error"])
-    return said
-
-
 @dataclass(frozen=True)
-class Row:
-    """An example: its name, and what it shows."""
+class Program:
+    """An example that runs on any loop."""
 
     name: str
-    about: str
+    title: str
     usual: bool = True
     short: bool = True
 
-    @property
-    def title(self) -> str:
-        return self.name
+
+def programs() -> list[Program]:
+    """The examples that have the option --loop, each with the first words of its description."""
+    found = []
+    for path in sorted(EXAMPLES.glob("[!_]*.py")):
+        text = path.read_text()
+        if "command_line(" in text:
+            words, *_ = re.split("[:,.]", text.partition('"""')[2])
+            found.append(Program(path.stem, words))
+    return found
+
+
+class Session(looped.Session):
+    """An example in its process, loaded, and run once; a slice is one more run."""
+
+    def result(self) -> harness.Values:
+        values = super().result()
+        return {
+            "cpu_ms": values["cpu_us_per_operation"] / 1000,
+            "wall_ms": values["wall_us_per_operation"] / 1000,
+            **values,
+        }
 
 
 def open_session(
-    stack: contextlib.ExitStack, setting: Setting, row: Row, column: str
-) -> harness.Session:
-    cpu = [] if setting.cpu is None else ["--cpu", str(setting.cpu)]
-    command = python_command("programs_child", row.name, column, *cpu)
-    return Session(stack.enter_context(running(command)))
+    stack: contextlib.ExitStack, setting: Setting, row: Program, column: str
+) -> Session:
+    arguments = [] if setting.cpu is None else ["--cpu", str(setting.cpu)]
+    command = python_command("programs_child", row.name, column, *arguments)
+    return Session(stack.enter_context(running(command)), PATIENCE)
 
 
 BENCHMARK = Benchmark(
     name="programs",
     title="Examples",
-    about="Whole programs, each with its servers and clients in one process.",
-    rows=table([Row(name, about) for name, about in programs().items()]),
+    about="A run of each example; in brackets its wall time, most of which is waiting.",
+    rows=table(programs()),
     open_session=open_session,
     key="cpu_ms",
     unit="ms",
-    legend="CPU time of a run, in how many milliseconds on the clock",
+    legend="CPU time of a run (and wall time)",
     columns=("asyncio", "uvloop", "aioxide", "aioxide-loop"),
-    # A slice is one run.
-    slices=lambda _row, usual: 2 if usual == QUICK_SLICES else QUICK_SLICES,
+    slices=lambda _row, usual: usual // 2,
     detail=Detail("in {}", ("wall_ms",)),
+    needs=("aiohttp", "trustme"),
 )
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ import gc
 import importlib
 import inspect
 import io
-import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from implementations import IMPLEMENTATIONS, Implementation, new_loop, pin
+from loop_child import say, timed
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -45,32 +44,25 @@ def load(example: str, implementation: Implementation) -> Callable[[], None]:
     return run
 
 
-def timed(run: Callable[[], None]) -> tuple[dict[str, int], str]:
-    """CPU and wall nanoseconds of one run, and what it printed."""
+def heard(run: Callable[[], None]) -> tuple[dict[str, int], str]:
+    """What one run took, and what it printed."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        wall, cpu = time.perf_counter_ns(), time.process_time_ns()
-        run()
-        cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
-    return {"cpu_ns": cpu, "wall_ns": wall}, printed.getvalue()
-
-
-def say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+        took = timed(run)
+    return took, printed.getvalue()
 
 
 def serve(example: str, implementation: Implementation) -> None:
     """Warm up, then a run for each line; raises where one prints something else."""
     run = load(example, implementation)
-    _, expected = timed(run)
+    _, expected = heard(run)
     gc.collect()
-    say({"lines": expected.count("\n")})
+    say({"operations": 1, "lines": expected.count("\n")})
     for _ in sys.stdin:
-        times, printed = timed(run)
+        took, printed = heard(run)
         if printed != expected:
             raise RuntimeError(f"printed something else than the first time: {printed!r}")
-        say(times)
+        say(took)
 
 
 def main() -> None:

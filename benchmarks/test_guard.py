@@ -16,6 +16,7 @@ import guard
 from guard import Figure, Row
 from guard_child import run
 from guard_paths import HOT_PATHS, Peer, _pair
+from options import Lacking, Wrong
 from workload import WrongResult
 
 EXTENSION = "/site/aioxide/_aioxide.cpython-313-x86_64-linux-gnu.so"
@@ -192,7 +193,7 @@ def test_record_is_one_for_each_minor_version() -> None:
 def test_other_file_is_no_record(tmp_path: Path, text: str) -> None:
     target = tmp_path / "instructions-3.13.json"
     target.write_text(text)
-    with pytest.raises(guard.Refused, match=r"instructions-3.13.json is no record"):
+    with pytest.raises(Wrong, match=r"instructions-3.13.json is no record"):
         guard.read_record(target)
 
 
@@ -219,13 +220,23 @@ def command(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return guard.main()
 
 
+def refusal(
+    *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """The one line that the program says where it measures nothing, with status 2."""
+    with pytest.raises(SystemExit) as ended:
+        command(*arguments, monkeypatch=monkeypatch)
+    assert ended.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    return said
+
+
 def test_without_valgrind_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    assert command(monkeypatch=monkeypatch) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("guard: valgrind not found")
+    said = refusal(monkeypatch=monkeypatch, capsys=capsys)
+    assert said.startswith("guard.py: valgrind not found")
     assert "apt install valgrind" in said
 
 
@@ -233,7 +244,7 @@ def test_without_a_compiler_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    with pytest.raises(guard.Refused, match=r"no C compiler.*build-essential"):
+    with pytest.raises(Lacking, match=r"no C compiler.*build-essential"):
         guard.build_clock(tmp_path)
 
 
@@ -296,9 +307,8 @@ def test_status_is_1_if_one_grew(
 def test_path_that_is_not_there_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("-p", "tls", monkeypatch=monkeypatch) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("guard: no path is called 'tls'; there are: call-soon-chain, ")
+    said = refusal("-p", "tls", monkeypatch=monkeypatch, capsys=capsys)
+    assert said.startswith("guard.py: no path is called 'tls'; there are: call-soon-chain, ")
 
 
 @pytest.mark.usefixtures("counted")
@@ -306,8 +316,7 @@ def test_without_a_record_it_says_how_to_write_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     guard.record_path("3.13.0").unlink()
-    assert command(monkeypatch=monkeypatch) == 2
-    (said,) = capsys.readouterr().err.splitlines()
+    said = refusal(monkeypatch=monkeypatch, capsys=capsys)
     assert "no record of this Python (instructions.json)" in said
     assert "--record" in said
 
@@ -316,7 +325,6 @@ def test_recording_replaces_the_figures(
     counted: dict[str, Figure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted["udp-echo"] = Figure(1500, 4000, 0)
-    monkeypatch.setattr(guard, "HERE", guard.record_path("3.13.0").parent / "benchmarks")
     assert command("--record", monkeypatch=monkeypatch) == 0
     _, recorded = guard.read_record(guard.record_path("3.13.0"))
     assert recorded == counted
@@ -325,10 +333,8 @@ def test_recording_replaces_the_figures(
 def test_record_of_a_part_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        command("--record", "-p", "udp*", monkeypatch=monkeypatch)
-    assert ended.value.code == 2
-    assert "a record is of all paths" in capsys.readouterr().err
+    said = refusal("--record", "-p", "udp*", monkeypatch=monkeypatch, capsys=capsys)
+    assert said.startswith("guard.py: a record is of all paths")
 
 
 # The paths

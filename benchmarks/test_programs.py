@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import subprocess
@@ -12,27 +13,32 @@ import pytest
 
 import child
 import programs
-from benchmark import Setting
+from benchmark import Setting, main
 from child import running
-
-if TYPE_CHECKING:
-    import argparse
 
 CHILD = "programs_child"
 
 
 def test_every_example_with_the_option_is_a_row() -> None:
-    titles = programs.programs()
-    assert len(titles) >= 10
-    assert titles["timeouts"].startswith("Timeouts and cancellation")
-    assert "producer_consumer" not in titles  # runs on aioxide only
+    rows = programs.BENCHMARK.rows
+    assert len(rows) >= 10
+    assert rows["timeouts"].title == "Timeouts and cancellation"
+    assert "producer_consumer" not in rows  # runs on aioxide only
+
+
+def test_example_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(programs.BENCHMARK, ["-w", "timeout"])
+    assert ended.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "no row is called 'timeout'; there are: async_generators, " in said
 
 
 @pytest.mark.parametrize("implementation", ["asyncio", "aioxide", "aioxide-loop"])
 def test_runs_are_those_of_the_example(implementation: str) -> None:
     """Its `main` runs, again and again, and what it prints is not in the way."""
     with running(child.python_command(CHILD, "dependent_tasks", implementation)) as measured:
-        assert json.loads(measured.line(20)) == {"lines": 12}
+        assert json.loads(measured.line(20)) == {"operations": 1, "lines": 12}
         for _ in range(2):
             measured.say()
             times = json.loads(measured.line(20))
@@ -42,20 +48,21 @@ def test_runs_are_those_of_the_example(implementation: str) -> None:
 
 def test_main_that_is_no_coroutine_is_given_the_loop_factory() -> None:
     with running(child.python_command(CHILD, "background_loop", "asyncio")) as measured:
-        assert json.loads(measured.line(20)) == {"lines": 6}
+        assert json.loads(measured.line(20)) == {"operations": 1, "lines": 6}
 
 
-def test_result_is_the_median_of_the_runs(options: argparse.Namespace) -> None:
-    row = programs.BENCHMARK.rows["timeouts"]
-    setting = Setting(0.0, 1, None, None, options)
+def test_figure_is_the_time_of_one_run() -> None:
+    setting = Setting(1, 1, None, None, argparse.Namespace())
+    row = next(each for each in programs.programs() if each.name == "timeouts")
     with contextlib.ExitStack() as stack:
-        session = programs.BENCHMARK.open_session(stack, setting, row, "asyncio")
+        session = programs.open_session(stack, setting, row, "asyncio")
         for _ in range(3):
             session.slice()
         values = session.result()
-    assert values["runs"] == 3
+    assert values["slices"] == 3
+    assert values["cpu_ms"] == pytest.approx(values["cpu_ns"] / 3e6)
+    assert values["wall_ms"] == pytest.approx(values["wall_ns"] / 3e6)
     assert values["cpu_ms"] > 0
-    assert values["wall_ms"] > 0
 
 
 UNSTEADY = f"""
