@@ -81,6 +81,8 @@ pub(crate) struct StreamTransport {
     buffered: Cell<bool>,
     /// The protocol is a `StreamReaderProtocol` of ours, or of a derived class.
     streamed: Cell<bool>,
+    /// The last message that was received filled the buffer.
+    bulk: Cell<bool>,
     /// Gone after `connection_lost`.
     server: Slot,
     /// It counts as one of the server's connections.

@@ -1,11 +1,13 @@
 //! Receiving: one system call for each event, then one call of the protocol.
 
+use std::io;
+
 use aioxide_driver::sys;
 
 use super::StreamTransport;
 use super::common::Transport;
-use crate::event_loop::LoopCore;
-use crate::ffi::buffer::Buffer;
+use crate::event_loop::{LoopCore, SCRATCH};
+use crate::ffi::buffer::{Buffer, new_bytes};
 use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
@@ -16,10 +18,10 @@ const RECEIVE_FAILED: &str = "Fatal error: protocol.data_received() call failed.
 const READ_ERROR: &str = "Fatal read error on socket transport";
 
 /// Whether a system call has only to be made again.
-pub(super) fn is_not_ready(error: &std::io::Error) -> bool {
+pub(super) fn is_not_ready(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
 }
 
@@ -57,22 +59,45 @@ impl Inst<StreamTransport> {
 
     #[inline]
     fn read_data(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
-        let received = {
-            let mut scratch = core.scratch();
-            match sys::recv(self.common.fd.get(), &mut scratch) {
-                Ok(0) => None,
-                Ok(count) => Some(Ok(value::bytes(&scratch[..count])?)),
-                Err(error) => Some(Err(error)),
-            }
+        let received = if self.bulk.get() {
+            self.receive_much()?
+        } else {
+            self.receive(core)?
         };
         match received {
-            Some(Ok(data)) => match protocol.call_method1(&names().data_received, &data) {
+            Ok(Some(data)) => match protocol.call_method1(&names().data_received, &data) {
                 Ok(_) => Ok(()),
                 Err(raised) => self.callback_failed(raised, RECEIVE_FAILED),
             },
-            None => self.read_eof(core, protocol),
-            Some(Err(error)) => self.read_failed(&error),
+            Ok(None) => self.read_eof(core, protocol),
+            Err(error) => self.read_failed(&error),
         }
+    }
+
+    /// Into the loop's buffer, then into `bytes` of the right size; `None` is the end.
+    #[inline]
+    fn receive(&self, core: &Inst<LoopCore>) -> Res<io::Result<Option<Object>>> {
+        let mut scratch = core.scratch();
+        Ok(match sys::recv(self.common.fd.get(), &mut scratch) {
+            Ok(0) => Ok(None),
+            Ok(count) => {
+                self.bulk.set(count == scratch.len());
+                Ok(Some(value::bytes(&scratch[..count])?))
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    /// The last time filled the buffer: straight into `bytes`. That saves a copy if this fills them
+    /// as well, and costs an allocation too large, once, if it does not.
+    fn receive_much(&self) -> Res<io::Result<Option<Object>>> {
+        let mut count = 0;
+        let received = new_bytes(SCRATCH, |memory| {
+            count = sys::recv_uninit(self.common.fd.get(), memory)?.len();
+            Ok(count)
+        })?;
+        self.bulk.set(count == SCRATCH);
+        Ok(received.map(|data| (count > 0).then_some(data)))
     }
 
     /// The StreamReader behind the protocol, if both may be used without Python's methods.
@@ -150,7 +175,7 @@ impl Inst<StreamTransport> {
         }
     }
 
-    fn read_failed(&self, error: &std::io::Error) -> Res<()> {
+    fn read_failed(&self, error: &io::Error) -> Res<()> {
         if is_not_ready(error) {
             return Ok(());
         }
@@ -186,7 +211,7 @@ impl Inst<StreamTransport> {
             && let Some(sock) = self.common.file.get()
             && sock.call_method0(&names().fileno)?.to_i64()? != i64::from(self.common.fd.get())
         {
-            return Err(Raised::os(&std::io::Error::from_raw_os_error(EBADF)));
+            return Err(Raised::os(&io::Error::from_raw_os_error(EBADF)));
         }
         Ok(())
     }
