@@ -7,7 +7,6 @@ import contextlib
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
