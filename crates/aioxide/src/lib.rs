@@ -12,6 +12,7 @@
 //! * [`file`]: files, by io_uring or threads
 //! * [`stream`]: `StreamReader`, `StreamWriter`, `StreamReaderProtocol`
 //! * [`transport`]: connections, listening sockets and pipes
+//! * [`tuning`]: every number that was chosen by measuring
 #![deny(unsafe_code)]
 
 mod combinators;
@@ -29,6 +30,7 @@ mod stream;
 mod sync;
 mod task;
 mod transport;
+mod tuning;
 
 use pyo3::prelude::*;
 

@@ -40,17 +40,13 @@ use crate::ffi::native_type::object_class;
 use crate::ffi::{Class, Inst, Native, Object, Raised, Res, Slot, Visit};
 
 use crate::transport::Cork;
+use crate::tuning;
 pub(crate) use dns::{NameLookup, Resolver, build as build_dns};
 pub(crate) use entry::Entry;
 pub(crate) use timer::Timer;
 #[allow(unused_imports, reason = "for the transports")]
 pub(crate) use watcher::Watcher;
 pub(crate) use watchers::descriptor;
-
-/// How much one call receives. A message of 100 KiB comes in one piece, and the `bytes` made of
-/// it stays below the 128 KiB from which on malloc asks the kernel for every block (measured: a
-/// quarter of the throughput).
-pub(crate) const SCRATCH: usize = 120 * 1024;
 
 /// What the loop has of the kernel. Made by `_open`, gone after `_close_core`.
 #[derive(Debug)]
@@ -287,7 +283,7 @@ impl LoopCore {
     pub(crate) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
         let mut scratch = self.scratch.borrow_mut();
         if scratch.is_empty() {
-            scratch.resize(SCRATCH, 0);
+            scratch.resize(tuning::RECEIVE, 0);
         }
         scratch
     }

@@ -5,7 +5,7 @@
 //! loop after the iteration in which it was called.
 //!
 //! Polling costs a system call, most of an iteration's time. While callbacks are ready it is done
-//! only every `POLL_ITERATIONS` iterations or `POLL_NANOS`, whichever comes first, and not at all
+//! only every `tuning::POLL_ITERATIONS` iterations or `tuning::POLL_NANOS`, whichever comes first, and not at all
 //! when no descriptor is watched. An idle loop sleeps in it, with the GIL released.
 
 use std::os::fd::AsRawFd;
@@ -20,21 +20,17 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Object, Raised, Res, context, finalizing, gil, stop_iteration, value};
 use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
+use crate::tuning;
 
 /// The token of the notifier; every other token is a file descriptor.
 pub(super) const WAKE_TOKEN: u64 = u64::MAX;
 /// asyncio's MAXIMUM_SELECT_TIMEOUT: a day.
 const MAX_SLEEP_NANOS: u64 = 24 * 3600 * 1_000_000_000;
-/// While callbacks are ready: poll at least every so many iterations. Measured: a poll at each
-/// iteration costs 110 ns, at every 16th 7 ns; beyond that there is nothing to gain.
-const POLL_ITERATIONS: u32 = 16;
-/// ... and at least every so many nanoseconds.
-const POLL_NANOS: u64 = 50_000;
 
 impl Inst<LoopCore> {
     /// Runs until `stop()` was called; the caller has set the loop running.
     fn run(&self) -> Res<()> {
-        self.skipped.set(POLL_ITERATIONS);
+        self.skipped.set(tuning::POLL_ITERATIONS);
         let result = loop {
             if let Err(raised) = self.run_once() {
                 break Err(raised);
@@ -106,7 +102,7 @@ impl Inst<LoopCore> {
     fn poll_is_due(&self) -> bool {
         let skipped = self.skipped.get() + 1;
         self.skipped.set(skipped);
-        if skipped >= POLL_ITERATIONS || self.stopping.get() {
+        if skipped >= tuning::POLL_ITERATIONS || self.stopping.get() {
             self.skipped.set(0);
             return true;
         }
@@ -114,7 +110,7 @@ impl Inst<LoopCore> {
         if self.watchers.borrow().is_empty() {
             return false;
         }
-        let due = monotonic_ns().saturating_sub(self.polled_at.get()) >= POLL_NANOS;
+        let due = monotonic_ns().saturating_sub(self.polled_at.get()) >= tuning::POLL_NANOS;
         if due {
             self.skipped.set(0);
         }

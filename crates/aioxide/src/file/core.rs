@@ -17,13 +17,7 @@ use crate::ffi::file_memory::filled_bytes;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
-
-/// Reads of at least so many bytes go past the chunk.
-const DIRECT: usize = 2048;
-/// Before a read of more than this the file is asked how long it is, so that no memory is made in vain.
-const ASK: usize = 64 * 1024;
-/// What is copied in one step of the loop at most; more is a kernel thread's work.
-const MOST: usize = 1024 * 1024;
+use crate::tuning;
 
 const CLOSED: RawFd = -1;
 
@@ -229,7 +223,7 @@ impl FileCore {
         let buffered = self.buffer_size.get() > 0;
         let wanted = size.map(|size| size - left);
         let (more, clipped) = match wanted {
-            Some(wanted) if wanted <= ASK => (wanted, false),
+            Some(wanted) if wanted <= tuning::FILE_ASK => (wanted, false),
             _ => {
                 let Some(remaining) = self.remaining() else {
                     return Ok(None);
@@ -240,10 +234,10 @@ impl FileCore {
                 }
             }
         };
-        if more > MOST {
+        if more > tuning::FILE_STEP {
             return Ok(None);
         }
-        if buffered && !clipped && more < DIRECT {
+        if buffered && !clipped && more < tuning::FILE_DIRECT {
             return self.read_ahead(left + more);
         }
         let filled = self.fill(more, buffered || clipped)?;
@@ -284,7 +278,7 @@ impl FileCore {
                 searched = rest.len();
             }
             let size = self.buffer_size.get();
-            if size == 0 || searched > MOST || !self.may_ask() {
+            if size == 0 || searched > tuning::FILE_STEP || !self.may_ask() {
                 return Ok(None);
             }
             let filled = self.fill(size, false)?;
@@ -307,7 +301,10 @@ impl FileCore {
             if !self.may_ask() {
                 return Ok(None);
             }
-            let filled = self.fill(self.buffer_size.get().max(size.min(DIRECT)), false)?;
+            let filled = self.fill(
+                self.buffer_size.get().max(size.min(tuning::FILE_DIRECT)),
+                false,
+            )?;
             if filled.stuck {
                 return Ok(None);
             }
@@ -358,7 +355,7 @@ impl FileCore {
     pub(super) fn pread(&self, size: usize, offset: u64) -> Res<Option<Object>> {
         if !self.readable.get()
             || self.fd.get() == CLOSED
-            || size > MOST
+            || size > tuning::FILE_STEP
             || !self.pending.borrow().is_empty()
             || !self.may_ask()
         {
@@ -366,7 +363,7 @@ impl FileCore {
         }
         let fd = self.fd.get();
         let mut size = size;
-        if size > ASK {
+        if size > tuning::FILE_ASK {
             let Ok(stat) = Stat::file(fd).now() else {
                 return Ok(None);
             };
@@ -388,7 +385,7 @@ impl FileCore {
     pub(super) fn pread_call(&self, size: usize, offset: u64) -> Res<Option<Object>> {
         if !self.readable.get()
             || self.fd.get() == CLOSED
-            || size > ASK
+            || size > tuning::FILE_ASK
             || !self.pending.borrow().is_empty()
         {
             return Ok(None);

@@ -40,6 +40,7 @@ use std::cell::Cell;
 
 use crate::coroutine;
 use crate::ffi::Res;
+use crate::tuning;
 
 pub(crate) use self::call::{CallClass, FileCall};
 pub(crate) use self::core::FileCore;
@@ -55,14 +56,6 @@ thread_local! {
     static SPENT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A task that reads what is in the page cache never waits. After so many calls it lets the loop turn once: that
-/// is a fifth of a millisecond.
-const TURN: usize = 1024;
-/// A call that reads from the file counts for so many more,
-const READ: usize = 8;
-/// and for one more for each such piece.
-const PIECE: usize = 4096;
-
 /// Whether to try without the ring first.
 fn at_once() -> bool {
     AT_ONCE.get()
@@ -75,14 +68,14 @@ fn set_at_once(value: bool) {
 /// Notes a read or write that was made at once.
 #[inline]
 fn spend(bytes: usize) {
-    SPENT.set(SPENT.get() + READ + bytes / PIECE);
+    SPENT.set(SPENT.get() + tuning::FILE_READ + bytes / tuning::FILE_PIECE);
 }
 
 /// Whether it is somebody else's turn; asked before each operation.
 #[inline]
 fn turn_is_over() -> bool {
     let spent = SPENT.get() + 1;
-    let over = spent >= TURN;
+    let over = spent >= tuning::FILE_TURN;
     SPENT.set(if over { 0 } else { spent });
     over
 }

@@ -19,6 +19,7 @@ use aioxide_core::timers::TimerEntry;
 
 use self::call::{Call, Flags, cancel, invoke, report};
 use crate::ffi::{Any, Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit};
+use crate::tuning;
 
 pub(crate) use self::call::HasCall;
 
@@ -56,20 +57,14 @@ pub(crate) enum When {
     After(u64, f64),
 }
 
-/// Dead handles kept for reuse while the loop is busy: for a burst of 100,000 callbacks this halves
-/// what each of them costs (allocating and unmapping is the other half).
-const POOL: usize = 131_072;
-/// What is kept of them when the loop goes to sleep, in the end.
-const POOL_ASLEEP: usize = 2048;
-
-static HANDLE: Class<Handle> = Class::new(POOL);
-static TIMER_HANDLE: Class<TimerHandle> = Class::new(POOL);
+static HANDLE: Class<Handle> = Class::new(tuning::HANDLES);
+static TIMER_HANDLE: Class<TimerHandle> = Class::new(tuning::HANDLES);
 
 /// The loop goes to sleep: gives back some of what a burst has left.
 #[inline]
 pub(crate) fn trim_pools() {
-    HANDLE.trim(POOL_ASLEEP);
-    TIMER_HANDLE.trim(POOL_ASLEEP);
+    HANDLE.trim(tuning::HANDLES_ASLEEP);
+    TIMER_HANDLE.trim(tuning::HANDLES_ASLEEP);
 }
 
 impl Native for Handle {

@@ -4,7 +4,7 @@
 //! A loop has one [`Cork`], for one transport at a time. What is in it is sent
 //!
 //! * when the entry (a protocol's callback, a step of a task, a handle) is over, however it ends;
-//! * at once when it is as much as [`MOST`] or the transport's high-water mark: so what a socket
+//! * at once when it is as much as [`tuning::CORK`] or the transport's high-water mark: so what a socket
 //!   does not take of it later is never a reason to pause the protocol, and `pause_writing()` is
 //!   called inside `write()`, as by asyncio;
 //! * before another transport writes, and before whatever could tell the difference: closing,
@@ -26,14 +26,7 @@ use super::writer::WRITE_ERROR;
 use crate::event_loop::LoopCore;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::{Any, Inst, Object, Own, Raised, Res, SlotOf, Visit, value};
-
-/// Held back at most: from here on a system call costs less than the copying that it does.
-const MOST: u64 = 32 * 1024;
-/// Up to here, pieces are put together before they are sent: `send` of one costs less than
-/// `sendmsg` of several.
-const GATHER: usize = 4 * 1024;
-/// So many pieces are kept by reference; more are put together as they come.
-const PIECES: usize = 16;
+use crate::tuning;
 
 /// What waits for the end of the entry.
 #[derive(Debug, Default)]
@@ -91,7 +84,7 @@ impl Inst<StreamTransport> {
         let core = self.hold_back()?;
         {
             let mut queue = core.cork().queue.borrow_mut();
-            let chunk = if queue.len() < PIECES {
+            let chunk = if queue.len() < tuning::CORK_PIECES {
                 Chunk::whole(data, slice)
             } else {
                 Chunk::of(data, slice, 0)
@@ -129,7 +122,7 @@ impl Inst<StreamTransport> {
     #[inline]
     fn send_if_much(&self, core: &Inst<LoopCore>) -> Res<()> {
         let size = core.cork().queue.borrow().size() as u64;
-        let most = self.out.flow.get().high().min(MOST);
+        let most = self.out.flow.get().high().min(tuning::CORK);
         if size <= most {
             return Ok(());
         }
@@ -175,7 +168,7 @@ impl Inst<StreamTransport> {
     fn try_corked(&self, core: &Inst<LoopCore>) -> Res<usize> {
         self.check_descriptor()?;
         let queue = core.cork().queue.borrow();
-        let sent = match queue.gathered(GATHER, &mut core.scratch()) {
+        let sent = match queue.gathered(tuning::CORK_GATHER, &mut core.scratch()) {
             Some(data) => sys::send(self.common.fd.get(), data),
             None => queue.send(self.common.fd.get()),
         };

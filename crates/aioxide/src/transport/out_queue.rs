@@ -11,13 +11,7 @@ use aioxide_driver::sys;
 
 use crate::ffi::buffer::bytes_slice;
 use crate::ffi::{Any, Object, Visit};
-
-/// From this size on, a reference is cheaper than a copy.
-const LARGE: usize = 4 * 1024;
-/// A copied chunk grows no further than this.
-const CHUNK: usize = 64 * 1024;
-/// How many chunks one system call takes. More would cost more stack than they save calls.
-const SLICES: usize = 64;
+use crate::tuning;
 
 #[derive(Debug)]
 enum Data {
@@ -59,7 +53,7 @@ impl Chunk {
 
     /// The part of `object` from `start` on; `slice` is all of its memory.
     pub(super) fn of(object: &Any, slice: &[u8], start: usize) -> Chunk {
-        if slice.len() - start >= LARGE && bytes_slice(object).is_some() {
+        if slice.len() - start >= tuning::QUEUE_LARGE && bytes_slice(object).is_some() {
             Chunk::lent(object, start)
         } else {
             Chunk::copied(&slice[start..])
@@ -149,12 +143,12 @@ impl OutQueue {
         }
         let chunks = self.0.get_or_insert_default();
         chunks.size += length;
-        if length < LARGE
+        if length < tuning::QUEUE_LARGE
             && let Some(Chunk {
                 data: Data::Copied(last),
                 ..
             }) = chunks.queue.back_mut()
-            && last.len() + length <= CHUNK
+            && last.len() + length <= tuning::QUEUE_CHUNK
         {
             last.extend_from_slice(chunk.rest());
             return;
@@ -187,8 +181,8 @@ impl OutQueue {
         if let Some(only) = self.only() {
             return one(only.rest());
         }
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = self.len().min(SLICES);
+        let mut slices = [IoSlice::new(&[]); tuning::QUEUE_SLICES];
+        let count = self.len().min(tuning::QUEUE_SLICES);
         for (slice, chunk) in slices.iter_mut().zip(self.iter()) {
             *slice = IoSlice::new(chunk.rest());
         }

@@ -6,12 +6,13 @@ use aioxide_driver::sys;
 
 use super::StreamTransport;
 use super::common::Transport;
-use crate::event_loop::{LoopCore, SCRATCH};
+use crate::event_loop::LoopCore;
 use crate::ffi::buffer::{Buffer, new_bytes};
 use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
 use crate::stream::{StreamProtocol, StreamReader};
+use crate::tuning;
 
 const EBADF: i32 = 9;
 const RECEIVE_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
@@ -92,11 +93,11 @@ impl Inst<StreamTransport> {
     /// as well, and costs an allocation too large, once, if it does not.
     fn receive_much(&self) -> Res<io::Result<Option<Object>>> {
         let mut count = 0;
-        let received = new_bytes(SCRATCH, |memory| {
+        let received = new_bytes(tuning::RECEIVE, |memory| {
             count = sys::recv_uninit(self.common.fd.get(), memory)?.len();
             Ok(count)
         })?;
-        self.bulk.set(count == SCRATCH);
+        self.bulk.set(count == tuning::RECEIVE);
         Ok(received.map(|data| (count > 0).then_some(data)))
     }
 

@@ -12,12 +12,8 @@ use crate::event_loop::LoopCore;
 use crate::ffi::error::Kind;
 use crate::ffi::module::names;
 use crate::ffi::{Any, Inst, Object, Raised, Res, value};
+use crate::tuning;
 
-/// How many datagrams one event delivers at most; then others have their turn.
-///
-/// Measured where hundreds wait: an event costs 840 ns, receiving and telling a datagram 1010 ns. So with
-/// one datagram for each event one costs 1870 ns, with 16 of them 1085, with 32 1035, with 128 1015.
-const MOST: u32 = 32;
 /// How many events at most pass by without a look for a second datagram.
 const MOST_PATIENT: u8 = 63;
 const READ_ERROR: &str = "Fatal read error on datagram transport";
@@ -67,7 +63,7 @@ impl Inst<DatagramTransport> {
         let common = &self.common;
         let mut lookahead = self.lookahead.get();
         let look = lookahead.begin();
-        for count in 0..MOST {
+        for count in 0..tuning::DATAGRAMS {
             let Some(protocol) = common.protocol.get() else {
                 return Ok(());
             };

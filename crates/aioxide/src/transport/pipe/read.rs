@@ -6,11 +6,12 @@ use super::super::Event;
 use super::super::common::{Common, Transport};
 use super::super::reader::{self, is_not_ready};
 use super::{description, finalize_unclosed, methods, open, signature};
-use crate::event_loop::{Entry, LoopCore, SCRATCH, Watcher};
+use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::call::Signature;
 use crate::ffi::error::Kind;
 use crate::ffi::module::{import, names};
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Visit, value};
+use crate::tuning;
 
 /// asyncio's `max_size`: so much is read for one event, then others have their turn.
 const MAX_READ: usize = 256 * 1024;
@@ -90,7 +91,7 @@ impl Inst<ReadPipeTransport> {
         while self.common.reading.get()
             && let Some(protocol) = self.common.protocol.get()
         {
-            let room = SCRATCH.min(MAX_READ - total);
+            let room = tuning::RECEIVE.min(MAX_READ - total);
             let read = {
                 let mut scratch = core.scratch();
                 match sys::read(self.common.fd.get(), &mut scratch[..room]) {
