@@ -40,9 +40,11 @@ LOADGEN := --manifest-path benchmarks/loadgen/Cargo.toml --target-dir target/loa
 # The modules of CPython's suite about names that install() replaces.
 INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
-ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs
+ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs --ignore=tests/demo
 # The extras that the Python tests need beside dev.
 TEST_EXTRAS ?= demo docs examples bench
+# The tests of the benchmarks, which other Pythons leave out.
+BENCHMARK_TESTS ?= benchmarks
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
 BEHAVIOUR_TESTS := $(filter-out tests/conformance tests/docs tests/downstream tests/source tests/typing, \
 	$(sort $(wildcard tests/*.py) $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py)))))
@@ -95,7 +97,7 @@ test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 test-python: $(STAMPS)/extension $(addprefix $(STAMPS)/,$(TEST_EXTRAS)) ## only the Python tests: behaviour, source and types
 	$(call say,Python tests on $$($(PY) --version))
 	@$(PY) -m pytest -m 'not conformance' $(PYTEST_ARGS)
-	@$(PY) -m pytest --quiet benchmarks
+	@$(if $(BENCHMARK_TESTS),$(PY) -m pytest --quiet $(BENCHMARK_TESTS),:)
 
 conformance: $(STAMPS)/extension ## only CPython's own asyncio suite, on our loop, Task and Future
 	$(call say,CPython's asyncio suite on $$($(PY) --version))
@@ -115,14 +117,15 @@ test-pythons: $(STAMPS)/venv ## Python tests and CPython's suite on the other Py
 	while read -r minor path <&3; do \
 		$(MAKE) --no-print-directory test-python conformance PYTHON="$$path" \
 			VENV="$(VENV)-$$minor" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/py$$minor" \
-			TEST_EXTRAS="demo examples bench" PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
+			TEST_EXTRAS="demo examples" BENCHMARK_TESTS= \
+			PYTEST_ARGS="$(ONCE) $(PYTEST_ARGS)" || failed="$$failed $$minor"; \
 	done 3< $(STAMPS)/pythons; \
 	[ -z "$$failed" ] || { echo "aioxide: failed on Python$$failed" >&2; exit 1; }
 
 test-checked: ## Python tests on a build with Rust's debug assertions, under -X dev and a checking malloc
 	@$(MAKE) --no-print-directory VENV=$(VENV)-checked $(VENV)-checked/.aioxide/checked
 	$(call say,Python tests on the checked build)
-	@PYTHONMALLOC=debug $(VENV)-checked/bin/python -X dev -m pytest $(ONCE) \
+	@PYTHONMALLOC=debug $(VENV)-checked/bin/python -X dev -m pytest $(ONCE) --ignore=tests/examples \
 		--implementation aioxide $(PYTEST_ARGS)
 
 test-all: test test-checked test-pythons ## test, test-checked and test-pythons: all that can be tested here
