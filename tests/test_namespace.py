@@ -43,6 +43,16 @@ def test_every_public_name_of_asyncio_is_here() -> None:
         read(aioxide, name)
 
 
+def test_what_a_queue_that_was_shut_down_raises_has_a_name_on_every_python() -> None:
+    """Our queues can be shut down on every Python; asyncio's, and the name, are new in 3.13."""
+    queue = aioxide.Queue[int]()
+    queue.shutdown()
+    with pytest.raises(aioxide.QueueShutDown):
+        queue.put_nowait(1)
+    if hasattr(asyncio, "QueueShutDown"):
+        assert aioxide.QueueShutDown is asyncio.QueueShutDown
+
+
 def test_what_is_native_is_and_the_rest_is_asyncios() -> None:
     assert set(COUNTERPARTS) >= NATIVE
     ours = {*COUNTERPARTS, "EventLoop", "Future", "Handle", "Runner", "TimerHandle"}

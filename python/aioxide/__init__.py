@@ -48,6 +48,7 @@ from .events import EventLoop as EventLoop
 from .install import install as install
 from .install import installed as installed
 from .install import uninstall as uninstall
+from .queues import QueueShutDown as QueueShutDown
 from .runners import Runner as Runner
 from .runners import new_event_loop as new_event_loop
 from .runners import run as run
@@ -62,6 +63,7 @@ __all__ = sorted(
         "EventLoop",
         "Future",
         "Handle",
+        "QueueShutDown",
         "Runner",
         "Task",
         "TimerHandle",
