@@ -117,7 +117,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _send_before_fork() -> None:
-    """Let the child of a callback not send again what the callback wrote before the fork."""
+    """Let the child not send again what this turn has written before the fork."""
     loop = asyncio._get_running_loop()
     if isinstance(loop, _aioxide.LoopCore):
         loop._uncork()

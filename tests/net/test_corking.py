@@ -1,4 +1,4 @@
-"""What a callback writes leaves when it is over: nothing that a program can see is different.
+"""What a turn writes leaves when it is over: nothing that a program can see is different.
 
 The same bodies run on asyncio, which sends at each write; where the difference is the point, the
 test says so.
@@ -282,7 +282,7 @@ async def test_a_task_and_a_handle_write_as_a_protocol_does() -> None:
     assert there(far) == b"task two"
     loop = asyncio.get_running_loop()
     loop.call_soon(transport.write, b"handle")
-    await turns(1)
+    await turns(2)
     assert there(far) == b"handle"
     await finish(protocol, far)
 
@@ -327,6 +327,58 @@ async def test_the_socket_itself_comes_after_what_was_written() -> None:
     os.write(sock.fileno(), b"then by hand")
     assert await recv_exactly(far, 21) == b"written, then by hand"
     await finish(protocol, far)
+
+
+@pytest.mark.parametrize("end", ["close", "write_eof"])
+async def test_what_resume_writing_writes_precedes_an_end_that_was_asked_for(end: str) -> None:
+    """The buffer runs empty, the protocol hears of it and writes once more: that is sent first."""
+
+    class Refills(Recorder):
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if end == "close":
+                self.transport.write(b"last ")
+                self.transport.write(b"words")
+
+    protocol, far = await attach(Refills)
+    protocol.transport.set_write_buffer_limits(high=0)
+    protocol.transport.write(b"x" * MUCH)
+    assert protocol.events == ["made", "pause"]
+    getattr(protocol.transport, end)()
+    got = await recv_all(far)
+    assert len(got) == MUCH + (10 if end == "close" else 0)
+    assert got.endswith(b"last words" if end == "close" else b"x")
+    assert protocol.events[:3] == ["made", "pause", "resume"]
+    if end == "write_eof":
+        protocol.transport.close()
+    assert await protocol.lost is None
+    far.close()
+
+
+async def test_many_transports_in_one_turn() -> None:
+    pairs = [await attach() for _ in range(50)]
+    for number, (protocol, _) in enumerate(pairs * 3):
+        protocol.transport.write(b"%03d " % number)
+    for number, (protocol, far) in enumerate(pairs):
+        wanted = b"".join(b"%03d " % (number + 50 * turn) for turn in range(3))
+        assert await recv_exactly(far, len(wanted)) == wanted
+        await finish(protocol, far)
+
+
+async def test_bytes_whose_destructor_writes_to_another_transport() -> None:
+    one, far_one = await attach()
+    two, far_two = await attach()
+
+    class Farewell(bytes):
+        def __del__(self) -> None:
+            two.transport.write(b"second")
+
+    two.transport.write(b"first ")
+    one.transport.write(Farewell(b"only"))
+    assert await recv_exactly(far_one, 4) == b"only"
+    assert await recv_exactly(far_two, 12) == b"first second"
+    await finish(one, far_one)
+    await finish(two, far_two)
 
 
 async def test_a_write_that_fails_closes_the_connection() -> None:

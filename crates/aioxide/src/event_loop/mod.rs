@@ -96,7 +96,7 @@ pub(crate) struct LoopCore {
     task_factory: Slot,
     /// Empty until it is needed first: see `scratch()`.
     scratch: RefCell<Vec<u8>>,
-    /// What the entry that runs has written.
+    /// What the turn that runs has written.
     cork: Cork,
     /// The `FileRing`, once a file operation had to wait.
     file_ring: Slot,
@@ -247,7 +247,7 @@ impl LoopCore {
         self.task_factory.get()
     }
 
-    /// Where is kept what is sent when the entry that runs is over.
+    /// Where is kept what is sent when the turn is over.
     #[inline(always)]
     pub(crate) fn cork(&self) -> &Cork {
         &self.cork

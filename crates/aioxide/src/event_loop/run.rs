@@ -1,4 +1,4 @@
-//! One iteration of the loop: poll → due timers → run what is ready.
+//! One iteration of the loop: poll → due timers → run what is ready → send what it wrote.
 //!
 //! The order is asyncio's, and so are the turns: what a callback schedules runs in the next
 //! iteration, a loop that was stopped before it runs makes one iteration, and `stop()` ends the
@@ -72,7 +72,13 @@ impl Inst<LoopCore> {
         self.cork().set_open(true);
         let result = self.run_turn(turn);
         self.cork().set_open(false);
-        result
+        // 4. Send what the turn has written, also if it ends the loop.
+        if self.cork().is_empty() {
+            return result;
+        }
+        let raised = result.err().map(Raised::take);
+        self.uncork();
+        raised.map_or(Ok(()), |exception| Err(Raised::raise(exception)))
     }
 
     #[inline]
@@ -81,18 +87,11 @@ impl Inst<LoopCore> {
             let Some(entry) = self.ready.borrow_mut().pop() else {
                 break;
             };
-            let result = if self.debug.get() {
-                self.run_timed(entry)
+            if self.debug.get() {
+                self.run_timed(entry)?;
             } else {
-                entry.run(self)
-            };
-            // What it wrote leaves now, also if it ends the loop.
-            if let Err(raised) = result {
-                let exception = raised.take();
-                self.uncork();
-                return Err(Raised::raise(exception));
+                entry.run(self)?;
             }
-            self.uncork();
             stop_iteration::forget();
         }
         Ok(())

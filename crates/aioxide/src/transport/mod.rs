@@ -9,7 +9,7 @@
 //! * `accepted` is a connection whose socket Python has not asked for.
 //! * `create` makes a stream transport and schedules its first callbacks.
 //! * `reader` receives and tells the protocol; `pause_reading`, `resume_reading`.
-//! * `writer` sends; `cork` holds back what a callback writes until it returns.
+//! * `writer` sends; `cork` holds back what is written until the turn is over.
 //! * `closing` is `close`, `abort`, errors, the last callback, and a transport that is forgotten.
 //! * `owners` is whose a descriptor is.
 //! * `attributes` is everything else that Python sees.
@@ -81,6 +81,8 @@ pub(crate) struct StreamTransport {
     buffered: Cell<bool>,
     /// The protocol is a `StreamReaderProtocol` of ours, or of a derived class.
     streamed: Cell<bool>,
+    /// Where it stands among those that hold back what they write.
+    corked: cork::Place,
     /// The last message that was received filled the buffer.
     bulk: Cell<bool>,
     /// Gone after `connection_lost`.

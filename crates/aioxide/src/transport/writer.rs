@@ -182,6 +182,7 @@ impl Inst<StreamTransport> {
         }
         // May write more, or close.
         self.queue_has_shrunk()?;
+        self.uncork();
         if self.out.queue.borrow().is_empty() {
             self.drained(core)
         } else {
