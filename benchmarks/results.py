@@ -281,7 +281,7 @@ def readme(records: Sequence[Record]) -> str:
             f"CPython {latest['python']['version']}, {day(latest)}, {machine_text(latest)}; others "
             f"used {used.low:.0%} to {used.high:.0%} of the machine meanwhile. Figures are costs: "
             "CPU time, unless the row says otherwise. Ratios are the median, the lowest and the "
-            f"highest of {' to '.join(map(str, rounds))} paired rounds."
+            f"highest of {' to '.join(map(str, sorted({min(rounds), max(rounds)})))} paired rounds."
         ),
         *table(
             ["", "asyncio", f"uvloop {uvloop}".strip(), OURS, "over uvloop"],
