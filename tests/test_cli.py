@@ -479,10 +479,11 @@ def test_python_that_the_extension_was_not_built_for(place: Place) -> None:
 def test_demo_without_its_extra(place: Place) -> None:
     program = (
         "import sys\n"
-        "for name in ('aiohttp', 'matplotlib', 'rich'):\n"
+        "for name in ('aiohttp', 'jinja2', 'matplotlib', 'requests', 'rich'):\n"
         "    sys.modules[name] = None\n"  # not to be found
         "sys.argv = ['aioxide', 'demo']\n"
         "from aioxide.cli import main\n"
         "main()\n"
     )
-    refused(place.run("-c", program), "aiohttp, matplotlib, rich", "pip install 'aioxide[demo]'")
+    missing = "aiohttp, jinja2, matplotlib, requests, rich"
+    refused(place.run("-c", program), missing, "pip install 'aioxide[demo]'")
