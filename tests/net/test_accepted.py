@@ -82,6 +82,20 @@ async def test_asked_only_after_closing(host: str) -> None:
         assert transport.get_extra_info("nonsense") is None
 
 
+async def test_closing_after_the_socket_was_looked_at_keeps_the_addresses() -> None:
+    async with accepted() as (protocol, far, _):
+        names = far.getsockname(), far.getpeername()
+        transport = protocol.transport
+        assert transport._sock.fileno() == transport._sock_fd
+        transport.close()
+        await protocol.lost
+        # Whoever gets the number now is not asked.
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            assert transport.get_extra_info("peername") == names[0]
+            assert transport.get_extra_info("sockname") == names[1]
+
+
 async def test_asked_in_connection_lost() -> None:
     told: list[Any] = []
 

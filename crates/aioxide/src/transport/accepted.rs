@@ -139,7 +139,7 @@ impl Inst<StreamTransport> {
     }
 
     /// Python's socket, made now if nobody has asked before; `None` once it is closed.
-    pub(super) fn sock(&self) -> Res<Option<Object>> {
+    fn sock(&self) -> Res<Option<Object>> {
         if let Some(fd) = self.accepted.fd.take() {
             self.common.file.set(self.accepted.kind().socket(fd)?);
         }
@@ -161,7 +161,9 @@ impl Inst<StreamTransport> {
         extra.dict_set(&names.socket, &*imports().transport_socket.call1(&sock)?)?;
         let sockname = match accepted.local.get() {
             Some(local) => Some(local.into()),
-            None => sys::local_address(self.common.fd.get()).ok().flatten(),
+            // Once it is closed, the number may be another socket's.
+            None if self.is_open() => sys::local_address(self.common.fd.get()).ok().flatten(),
+            None => None,
         };
         if extra.dict_get(&names.sockname)?.is_none() {
             let sockname =

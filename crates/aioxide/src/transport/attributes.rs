@@ -81,13 +81,14 @@ fn get_closing<T: Transport>(this: &Inst<T>) -> Res<Object> {
 
 fn get_sock(this: &Inst<StreamTransport>) -> Res<Object> {
     this.uncork();
-    Ok(this.sock()?.unwrap_or_else(value::none))
+    this.complete_extra()?;
+    Ok(this.common.file.get_or_none())
 }
 
 /// The descriptor stays what it is: this is for wrappers that tests put around the socket.
 fn set_sock(this: &Inst<StreamTransport>, sock: Option<&Any>) -> Res<()> {
     let sock = no_delete(sock)?;
-    this.sock()?;
+    this.complete_extra()?;
     this.common.file.set(sock.own());
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use aioxide_driver::datagram::{Address, HOST_TEXT, LocalName, host_text};
+use aioxide_driver::datagram::{Address, LocalName};
 
 use super::DatagramTransport;
 use crate::ffi::{Any, Inst, Object, Res, value};
+use crate::transport::accepted::address_tuple;
 
 /// The largest flow label that Python takes.
 const MAX_FLOW: i64 = 0xf_ffff;
@@ -43,26 +44,12 @@ pub(super) struct Peer {
 /// The address as `socket.recvfrom` gives it.
 fn to_python(address: &Address) -> Res<Object> {
     if let Some(address) = address.internet() {
-        return internet_to_python(&address);
+        return address_tuple(&address);
     }
     match address.local() {
         Some(LocalName::Path(path)) => value::file_name(&path),
         Some(LocalName::Abstract(name)) => value::bytes(&name),
         None => Ok(value::none()),
-    }
-}
-
-fn internet_to_python(address: &SocketAddr) -> Res<Object> {
-    let host = value::text(host_text(address.ip(), &mut [0; HOST_TEXT]))?;
-    let port = value::int(i64::from(address.port()))?;
-    match address {
-        SocketAddr::V4(_) => value::tuple(&[&host, &port]),
-        SocketAddr::V6(v6) => value::tuple(&[
-            &host,
-            &port,
-            &*value::int(i64::from(v6.flowinfo()))?,
-            &*value::int(i64::from(v6.scope_id()))?,
-        ]),
     }
 }
 
