@@ -13,6 +13,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ _before = pytest.StashKey[tuple[dict[str, int], dict[int, str]]]()
 _contexts = pytest.StashKey[Contexts]()
 _failed = pytest.StashKey[bool]()
 _dirty = pytest.StashKey[bool]()
+_file = pytest.StashKey[Path]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error::ResourceWarning")
     config.addinivalue_line("filterwarnings", "error::pytest.PytestUnraisableExceptionWarning")
     config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def freeze() -> None:
+    """Take what exists by now out of the collector's sight: it runs eight times a test."""
+    gc.collect()
+    gc.freeze()
 
 
 def chosen(config: pytest.Config) -> list[str]:
@@ -73,9 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Take what exists by now out of the collector's sight: it runs eight times a test."""
-    gc.collect()
-    gc.freeze()
+    freeze()
 
 
 @pytest.fixture(name="implementation")
@@ -139,6 +145,10 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    if item.config.stash.get(_file, None) != item.path:
+        # The tests of another file may have imported half of the world.
+        item.config.stash[_file] = item.path
+        freeze()
     if item.get_closest_marker("may_leave_residue") is None:
         if "aioxide" in chosen(item.config):
             # What importing creates once and keeps is not the first test's doing; where it
