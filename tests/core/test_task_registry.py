@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import sys
 import threading
 import weakref
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import aioxide
 from helpers import (
     Contexts,
     Implementation,
@@ -26,6 +28,7 @@ from helpers import (
 pytestmark = pytest.mark.usefixtures("loop")  # coroutine functions run on it
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+HAS_CONTEXT = sys.version_info >= (3, 12)
 EAGER = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager start is new in 3.12")
 
 
@@ -344,6 +347,119 @@ async def test_eager_task_factory(loop: asyncio.AbstractEventLoop, types: Implem
         assert await asyncio.gather(value(1), value(2)) == [1, 2]
     finally:
         loop.set_task_factory(None)
+
+
+def passes_eager_start(function: Any) -> bool:
+    """Whether the running Python's function gives keywords on to the task."""
+    return "kwargs" in inspect.signature(function).parameters
+
+
+LOOP_EAGER = pytest.mark.skipif(
+    not passes_eager_start(asyncio.BaseEventLoop.create_task),
+    reason="the loop's create_task passes keywords on since 3.13.3",
+)
+
+
+@LOOP_EAGER
+@pytest.mark.parametrize("debug", [False, True])
+async def test_eager_by_the_loop(loop: asyncio.AbstractEventLoop, debug: bool) -> None:
+    """The first step runs inside create_task, with its name and in its context."""
+
+    async def body() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        seen.append((task.get_name(), variable.get()))
+        await turns(1)
+        return "result"
+
+    seen: list[Any] = []
+    context = contextvars.copy_context()
+    context.run(variable.set, "given")
+    main = asyncio.current_task()
+    loop.set_debug(debug)
+    make: Any = loop.create_task
+    task = make(body(), name="eager", context=context, eager_start=True)
+    assert seen == [("eager", "given")]
+    assert asyncio.current_task() is main
+    assert not task.done()
+    assert await task == "result"
+    done = make(value(1), eager_start=True)
+    assert (done.done(), done.result()) == (True, 1)
+    assert done not in asyncio.all_tasks()
+    for falsy in (False, None, 0):
+        later = make(value(2), eager_start=falsy)
+        assert not later.done()
+        assert await later == 2
+    coroutine = value(3)
+    assert outcome(lambda: make(coroutine, eager_start=True, other=1)) is TypeError
+    coroutine.close()
+    assert outcome(lambda: make(None, eager_start=True)) is TypeError
+    loop.set_debug(False)
+
+
+class Untrue:
+    def __bool__(self) -> bool:
+        raise LookupError("neither")
+
+
+@LOOP_EAGER
+async def test_neither_eager_nor_not(loop: asyncio.AbstractEventLoop) -> None:
+    make: Any = loop.create_task
+    coroutine = value(1)
+    assert outcome(lambda: make(coroutine, eager_start=Untrue())) is LookupError
+    coroutine.close()
+    await turns(2)
+
+
+@LOOP_EAGER
+def test_eager_before_the_loop_runs(loop: asyncio.AbstractEventLoop) -> None:
+    """Nothing runs yet: the task is scheduled, or refused, as by the running Python's task."""
+    results = []
+    for make in (loop.create_task, lambda *a, **k: asyncio.Task(*a, loop=loop, **k)):
+        coroutine = value(1)
+        made = outcome(lambda m=make, c=coroutine: m(c, eager_start=True))
+        if isinstance(made, asyncio.Task):
+            results.append((made.done(), loop.run_until_complete(made)))
+        else:
+            results.append((made, None))
+            coroutine.close()
+    assert results[0] == results[1]
+
+
+@LOOP_EAGER
+async def test_eager_given_to_a_task_factory(loop: asyncio.AbstractEventLoop) -> None:
+    def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:
+        given.append(kwargs)
+        return asyncio.Task(coro, loop=loop, **kwargs)
+
+    given: list[Any] = []
+    loop.set_task_factory(factory)
+    make: Any = loop.create_task
+    task = make(value(1), eager_start=True, name="made")
+    loop.set_task_factory(None)
+    assert task.done()
+    assert given == [{"eager_start": True, "name": "made"}]
+
+
+async def test_create_task_by_name(loop: asyncio.AbstractEventLoop) -> None:
+    """asyncio's and aioxide's create_task: keywords, those that are new, and wrong ones."""
+    for module in (asyncio, aioxide):
+        make: Any = module.create_task
+        context = contextvars.copy_context()
+        context.run(variable.set, "given")
+        task = make(value(1), name="one", context=context)
+        assert (task.get_name(), task.get_context() if HAS_CONTEXT else context) == ("one", context)
+        assert await task == 1
+        coroutine = value(2)
+        made = outcome(lambda m=make, c=coroutine: m(c, eager_start=True))
+        if passes_eager_start(asyncio.create_task):
+            assert made.result() == 2
+        else:
+            assert made is TypeError
+            coroutine.close()
+        other = value(3)
+        assert outcome(lambda m=make, c=other: m(c, unknown=True)) is TypeError
+        other.close()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="awaited_by is new in 3.14")

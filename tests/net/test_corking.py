@@ -356,11 +356,11 @@ async def test_what_resume_writing_writes_precedes_an_end_that_was_asked_for(end
 
 
 async def test_many_transports_in_one_turn() -> None:
-    pairs = [await attach() for _ in range(50)]
+    pairs = [await attach() for _ in range(300)]
     for number, (protocol, _) in enumerate(pairs * 3):
         protocol.transport.write(b"%03d " % number)
     for number, (protocol, far) in enumerate(pairs):
-        wanted = b"".join(b"%03d " % (number + 50 * turn) for turn in range(3))
+        wanted = b"".join(b"%03d " % (number + 300 * turn) for turn in range(3))
         assert await recv_exactly(far, len(wanted)) == wanted
         await finish(protocol, far)
 

@@ -9,15 +9,15 @@ use std::ffi::CStr;
 use super::current::as_plain;
 use super::originals::originals;
 use super::peer;
-use crate::event_loop::LoopCore;
+use crate::event_loop::{LoopCore, TaskKeywords};
 use crate::ffi::method::no_delete;
 use crate::ffi::module::{Global, imports};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{
     Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit, task_mirror, value,
 };
-use crate::future::{self, Future, FutureLike, LoopSlot, State};
-use crate::task::{self, NewTask, Task};
+use crate::future::{self, Future, FutureLike, State};
+use crate::task::{self, Task};
 
 /// `aioxide.TaskGroupCore`. Its fields are asyncio's attributes.
 #[derive(Debug, Default)]
@@ -106,23 +106,11 @@ fn ready(this: &Inst<Group>) -> Res<Option<Own<LoopCore>>> {
 
 /// `create_task(coro, *, name=None, context=None)`.
 fn create_task(this: &Inst<Group>, args: Args<'_>) -> Res<Object> {
-    let (mut name, mut context, mut others) = (None, None, false);
-    for (key, value) in args.names.iter().zip(args.keywords) {
-        if key.is_text(c"name") {
-            name = Some(*value);
-        } else if key.is_text(c"context") {
-            context = Some(*value);
-        } else {
-            others = true;
-        }
-    }
-    if let (&[coro], false, Some(core)) = (args.positional, others, ready(this)?) {
-        let new = NewTask {
-            coro,
-            name,
-            context,
-        };
-        let task = task::create(LoopSlot::native(&core), &new)?;
+    let keywords = TaskKeywords::of(&args);
+    if let (&[coro], false, Some(core)) = (args.positional, keywords.is_eager(), ready(this)?)
+        && let Some(new) = keywords.task_of(coro)?
+    {
+        let task = task::create(&core, &new)?;
         if imports().add_to_awaited_by.is_some() {
             task_mirror::add_awaiter(task.as_any(), &this.parent_task.get_or_none())?;
         }

@@ -1,14 +1,14 @@
 //! `create_task`, `ensure_future`: from a coroutine to a task.
 
-use super::current::plain_loop;
+use super::current::{as_plain, plain_loop};
 use super::originals::originals;
 use super::peer::Known;
 use crate::coroutine;
-use crate::event_loop::LoopCore;
+use crate::event_loop::{LoopCore, TaskKeywords};
 use crate::ffi::error::Kind;
-use crate::ffi::module::names;
-use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
-use crate::future::{self, LoopSlot};
+use crate::ffi::module::{imports, names};
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
+use crate::future;
 use crate::task::{self, NewTask};
 
 /// Whether it is a coroutine for sure: one of an `async def`, or one of ours.
@@ -25,8 +25,9 @@ pub(super) fn spawn(core: &Inst<LoopCore>, coroutine: &Any) -> Res<Object> {
             coro: coroutine,
             name: None,
             context: None,
+            eager: false,
         };
-        task::create(LoopSlot::native(core), &new).map(crate::ffi::Own::into_object)
+        task::create(core, &new).map(Own::into_object)
     } else {
         core.as_any()
             .call_method1(&originals().names.create_task, coroutine)
@@ -48,18 +49,14 @@ fn close_and_raise(coro: &Any, raised: Raised) -> Res<Object> {
 /// `create_task(coro, **kwargs)`.
 pub(super) fn create_task(args: Args<'_>) -> Res<Object> {
     let loop_ = future::running_loop()?;
-    if let (&[coro], true) = (args.positional, args.names.is_empty()) {
-        return match super::current::as_plain(&loop_) {
-            Some(core) if core.task_factory().is_none() => {
-                let new = NewTask {
-                    coro,
-                    name: None,
-                    context: None,
-                };
-                task::create(LoopSlot::native(&core), &new).map(crate::ffi::Own::into_object)
-            }
-            _ => asyncio_create_task(&args),
-        };
+    let keywords = TaskKeywords::of(&args);
+    // Before 3.14 this function knows less than the loop's.
+    let known = !keywords.is_eager() || imports().version >= (3, 14);
+    if let (&[coro], true, Some(core)) = (args.positional, known, as_plain(&loop_))
+        && core.task_factory().is_none()
+        && let Some(new) = keywords.task_of(coro)?
+    {
+        return task::create(&core, &new).map(Own::into_object);
     }
     asyncio_create_task(&args)
 }

@@ -43,6 +43,7 @@ use crate::transport::Cork;
 use crate::tuning;
 pub(crate) use dns::{NameLookup, Resolver, build as build_dns};
 pub(crate) use entry::Entry;
+pub(crate) use scheduling::TaskKeywords;
 pub(crate) use timer::Timer;
 #[allow(unused_imports, reason = "for the transports")]
 pub(crate) use watcher::Watcher;

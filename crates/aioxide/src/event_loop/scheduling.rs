@@ -245,37 +245,58 @@ fn create_future(this: &Inst<LoopCore>) -> Res<Object> {
     Ok(future.into_object())
 }
 
-/// The keywords of `create_task` that every Python has, and whether there are others.
-struct TaskKeywords<'a> {
+/// The keywords of `create_task`, and whether there are others than these.
+#[derive(Debug, Default)]
+pub(crate) struct TaskKeywords<'a> {
     name: Option<&'a Any>,
     context: Option<&'a Any>,
+    /// Only where the running Python passes it on to the task; else it is one of the others.
+    eager_start: Option<&'a Any>,
     others: bool,
 }
 
 impl<'a> TaskKeywords<'a> {
     #[inline]
-    fn of(args: &Args<'a>) -> TaskKeywords<'a> {
-        let mut keywords = TaskKeywords {
-            name: None,
-            context: None,
-            others: false,
-        };
+    pub(crate) fn of(args: &Args<'a>) -> TaskKeywords<'a> {
+        let mut keywords = TaskKeywords::default();
         for (key, value) in args.names.iter().zip(args.keywords) {
             if key.is_text(c"name") {
                 keywords.name = Some(value);
             } else if key.is_text(c"context") {
                 keywords.context = Some(value);
+            } else if key.is_text(c"eager_start") && imports().create_task_passes_keywords {
+                keywords.eager_start = Some(value);
             } else {
                 keywords.others = true;
             }
         }
         keywords
     }
+
+    /// Whether it was said how the task starts.
+    #[inline]
+    pub(crate) fn is_eager(&self) -> bool {
+        self.eager_start.is_some()
+    }
+
+    /// What the task is made of, if it can be made here.
+    #[inline]
+    pub(crate) fn task_of(&self, coro: &'a Any) -> Res<Option<NewTask<'a>>> {
+        if self.others {
+            return Ok(None);
+        }
+        Ok(Some(NewTask {
+            coro,
+            name: self.name,
+            context: self.context,
+            eager: self.eager_start.map_or(Ok(false), Any::is_truthy)?,
+        }))
+    }
 }
 
 /// `create_task(coro, *, name=None, context=None, ...)`.
 ///
-/// Without a task factory and with these two keywords only, the task is made here.
+/// Without a task factory and with keywords that we know, the task is made here.
 fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     let keywords = TaskKeywords::of(&args);
     let &[coro] = args.positional else {
@@ -284,20 +305,11 @@ fn create_task(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if let Some(factory) = this.task_factory.get() {
         return create_task_by_factory(this, &factory, &args, &keywords);
     }
-    if keywords.others {
+    let Some(new) = keywords.task_of(coro)? else {
         return create_task_by_python(this, &args);
-    }
-    this.check_open()?;
-    let new = NewTask {
-        coro,
-        name: keywords.name,
-        context: keywords.context,
     };
-    let task = task::create(LoopSlot::native(this), &new)?;
-    if this.debug.get() {
-        future::FutureLike::future(&**task).capture_source()?;
-    }
-    Ok(task.into_object())
+    this.check_open()?;
+    Ok(task::create(this, &new)?.into_object())
 }
 
 /// Lets the task factory make the task, called as the running Python's BaseEventLoop calls it.

@@ -2,6 +2,7 @@
 
 use super::{Task, cancel, registry, step};
 use crate::coroutine;
+use crate::event_loop::LoopCore;
 use crate::ffi::call::Signature;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::{imports, names};
@@ -40,15 +41,29 @@ pub(crate) struct NewTask<'a> {
     pub(crate) coro: &'a Any,
     pub(crate) name: Option<&'a Any>,
     pub(crate) context: Option<&'a Any>,
+    /// Whether the first step runs at once, if the loop runs.
+    pub(crate) eager: bool,
 }
 
 /// `loop.create_task(coro)` on our own loop.
 #[inline]
-pub(crate) fn create(loop_: LoopSlot, new: &NewTask<'_>) -> Res<Own<Task>> {
+pub(crate) fn create(core: &Inst<LoopCore>, new: &NewTask<'_>) -> Res<Own<Task>> {
     check_coroutine(new.coro)?;
-    let this = Task::class_create(FutureState::with_loop(loop_))?;
+    let this = Task::class_create(FutureState::with_loop(LoopSlot::native(core)))?;
     set_up(&this, new)?;
-    start(&this)?;
+    if core.is_debug() {
+        this.future.capture_source()?;
+    }
+    if new.eager
+        && core
+            .as_any()
+            .call_method0(&names().is_running)?
+            .is_truthy()?
+    {
+        start_eagerly(&this)?;
+    } else {
+        start(&this)?;
+    }
     Ok(this)
 }
 
@@ -167,6 +182,7 @@ fn init(this: &Inst<Task>, args: Args<'_>) -> Res<()> {
             coro,
             name,
             context,
+            eager: false,
         },
     )?;
     if let Some(eager) = eager
