@@ -234,6 +234,7 @@ class StreamReaderProtocolCore(asyncio.StreamReaderProtocol):
     _transport: Any
     @property
     def _stream_reader(self) -> Any: ...
+    def _watch(self, task: Any, transport: asyncio.BaseTransport) -> None: ...
     def __init__(
         self,
         stream_reader: StreamReaderCore | None,

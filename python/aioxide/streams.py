@@ -136,14 +136,7 @@ class StreamReaderProtocol(_aioxide.StreamReaderProtocolCore, _Protocol):
                 self._complain(transport, error)
                 return
             if asyncio.iscoroutine(served):
-                self._task = task = self._loop.create_task(served)
-                # A bound method weighs a quarter of what a closure over the transport does.
-                self._served_transport = transport
-                if sys.version_info >= (3, 12) and isinstance(task, _aioxide.Task):
-                    # A context less for each connection: the task's own is as good.
-                    task.add_done_callback(self._served, context=task.get_context())
-                else:
-                    task.add_done_callback(self._served)
+                self._watch(self._loop.create_task(served), transport)
         finally:
             self._strong_reader = None
 

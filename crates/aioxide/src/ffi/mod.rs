@@ -43,6 +43,7 @@ pub(crate) mod task_mirror;
 pub(crate) mod trampoline;
 pub(crate) mod value;
 pub(crate) mod visit;
+pub(crate) mod weak_link;
 pub(crate) mod weak_list;
 
 pub(crate) use call::Args;

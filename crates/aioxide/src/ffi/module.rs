@@ -95,7 +95,7 @@ names! {
     sockname, start, transport, warning, _accept_ready, accept, connect, getsockopt, gettimeout,
     recv, recv_into, recvfrom, recvfrom_into, sendto, setblocking,
     pause_reading, resume_reading, readline, readuntil, partial, consumed, args, feed_data, feed_eof,
-    _drain_helper, _get_close_waiter, is_closing, is_closed, write, writelines, write_eof,
+    _drain_helper, _get_close_waiter, _served, is_closing, is_closed, write, writelines, write_eof,
     can_write_eof, get_extra_info, cancelled,
     datagram_received, error_received, max_size, errno,
     getaddrinfo, getnameinfo, _executor_shutdown_called, _look_up_addresses, _look_up_name,

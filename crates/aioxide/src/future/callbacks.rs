@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use crate::combinators::{Group, Observer};
 use crate::ffi::{Any, Inst, Object, Own, Res, Visit, context};
+use crate::stream::StreamProtocol;
 use crate::task::Task;
 
 /// One thing to do when the future is done.
@@ -17,6 +18,8 @@ pub(crate) enum Callback {
     Observe(Own<Observer>, u32),
     /// Tell the task group, which knows the task by this number.
     Member(Own<Group>, u32),
+    /// Call the protocol's `_served` in the context of the future, which is a task.
+    Served(Own<StreamProtocol>),
 }
 
 /// The callbacks behind the first one; one word in each future, not three.
@@ -85,6 +88,7 @@ impl Callbacks {
             }
             Callback::Observe(observer, _) => visit.native(observer),
             Callback::Member(group, _) => visit.native(group),
+            Callback::Served(protocol) => visit.native(protocol),
         });
     }
 
@@ -99,6 +103,7 @@ impl Callbacks {
                 }
                 Callback::Observe(observer, number) => Callback::Observe(observer.clone(), *number),
                 Callback::Member(group, number) => Callback::Member(group.clone(), *number),
+                Callback::Served(protocol) => Callback::Served(protocol.clone()),
             });
         });
         owned
@@ -110,6 +115,9 @@ impl Callbacks {
                     Ok((observer.into_object(), context::copy_current()?))
                 }
                 Callback::Member(group, _) => Ok((group.done_method()?, context::copy_current()?)),
+                Callback::Served(protocol) => {
+                    Ok((protocol.served_method()?, context::copy_current()?))
+                }
             })
             .collect()
     }
@@ -155,6 +163,9 @@ impl Callbacks {
                 (None, Callback::Observe(observer, _)) => Ok(observer.as_any().is(function)),
                 (None, Callback::Member(group, _)) => group
                     .done_method()
+                    .and_then(|method| method.equals(function)),
+                (None, Callback::Served(protocol)) => protocol
+                    .served_method()
                     .and_then(|method| method.equals(function)),
                 (None, Callback::Call(other, _)) => {
                     if other.is(function) {

@@ -107,7 +107,9 @@ fn set_exception(this: &Inst<Future>, exception: &Any) -> Res<Object> {
     Ok(crate::ffi::value::none())
 }
 
-pub(crate) use state::{add_member, add_observer, add_wake, answer, cancel, make_cancelled_error};
+pub(crate) use state::{
+    add_member, add_observer, add_server, add_wake, answer, cancel, make_cancelled_error,
+};
 pub(crate) use state::{outcome_exception, remove_observer, resolve_laid, result};
 pub(crate) use state::{set_exception as fail, set_result as resolve};
 

@@ -13,6 +13,7 @@ use crate::ffi::send::Answer;
 use crate::ffi::{Any, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
 use crate::ffi::{compat, context, value};
 use crate::handle::Handle;
+use crate::stream::StreamProtocol;
 use crate::task::Task;
 
 /// Where a future stands. Only `Pending` ever changes.
@@ -296,6 +297,10 @@ fn schedule_callbacks<T: FutureLike>(this: &Inst<T>) -> Res<()> {
 #[inline]
 fn schedule<T: FutureLike>(this: &Inst<T>, callback: Callback) -> Res<()> {
     let future = this.future();
+    let callback = match callback {
+        Callback::Served(protocol) => served(this, &protocol)?,
+        other => other,
+    };
     let direct = future.loop_.direct();
     match (callback, direct) {
         (Callback::Wake(task), Some(core)) => {
@@ -335,7 +340,18 @@ fn schedule<T: FutureLike>(this: &Inst<T>, callback: Callback) -> Res<()> {
                 &context,
             )
         }
+        // Made into a call above.
+        (Callback::Served(_), _) => Ok(()),
     }
+}
+
+/// The Python objects of a callback that was kept without them.
+fn served<T: FutureLike>(this: &Inst<T>, protocol: &Inst<StreamProtocol>) -> Res<Callback> {
+    let context = match this.as_any().downcast::<Task>() {
+        Some(task) => task.context(),
+        None => context::copy_current()?,
+    };
+    Ok(Callback::Call(protocol.served_method()?, context))
 }
 
 /// `loop.call_soon(function, arg, context=context)` through Python's eyes.
@@ -522,6 +538,16 @@ pub(crate) fn add_member<T: FutureLike>(this: &Inst<T>, group: Own<Group>, numbe
         return Ok(());
     }
     schedule(this, callback)
+}
+
+/// `add_done_callback(protocol._served, context=task.get_context())`, without the Python objects.
+pub(crate) fn add_server(task: &Inst<Task>, protocol: Own<StreamProtocol>) -> Res<()> {
+    let callback = Callback::Served(protocol);
+    if task.future().is_pending() {
+        task.future().callbacks.push(callback);
+        return Ok(());
+    }
+    schedule(task, callback)
 }
 
 /// `remove_done_callback(observer)`, without comparing Python objects.

@@ -2,10 +2,10 @@
 //!
 //! `connection_made` and what else runs once per connection is Python, in `streams.py`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 
-use super::reader::{StreamReader, upgrade};
+use super::reader::StreamReader;
 use super::surface::plain;
 use crate::ffi::buffer::{Buffer, bytes_slice};
 use crate::ffi::call::Signature;
@@ -13,20 +13,29 @@ use crate::ffi::error::Kind;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::{Global, imports, names};
 use crate::ffi::native_type::object_class;
+use crate::ffi::weak_link::{self, Knows, Link};
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, Visit, value};
-use crate::future::{Future, FutureLike, Waiter};
+use crate::future::{self, Future, FutureLike, Waiter};
 use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
+use crate::task::Task;
 
-/// Few connections ever have one: a word in each, not four.
-#[allow(clippy::box_collection, reason = "see above")]
-type DrainWaiters = Option<Box<VecDeque<Waiter>>>;
+/// What few connections ever have: a word in each of them, and memory where it is needed.
+#[derive(Debug, Default)]
+struct Rare {
+    /// What `wait_closed` awaits, once somebody does.
+    closed: Slot,
+    source_traceback: Slot,
+    drain_waiters: RefCell<VecDeque<Waiter>>,
+}
 
 /// The state behind `aioxide.StreamReaderProtocol`.
 #[derive(Debug, Default)]
 pub(crate) struct StreamProtocol {
     loop_: Slot,
-    /// A weak reference to the reader, as asyncio's `_stream_reader_wr`.
-    reader: Slot,
+    /// The reader, if it is one of ours that no other protocol feeds.
+    native_reader: Link<StreamReader>,
+    /// Else a weak reference to it, as asyncio's `_stream_reader_wr`.
+    other_reader: Slot,
     /// Keeps the reader of an accepted connection alive until the connection is made.
     strong_reader: Slot,
     connected_callback: Slot,
@@ -35,36 +44,53 @@ pub(crate) struct StreamProtocol {
     writer: Slot,
     /// The transport that the task of an accepted connection began with.
     served_transport: Slot,
-    /// What `wait_closed` awaits, once somebody does.
-    closed: Slot,
     /// What `connection_lost` was told, for a `closed` that is asked for later.
     lost_with: Slot,
-    source_traceback: Slot,
     over_ssl: Cell<bool>,
     reject_connection: Cell<bool>,
     pub(super) paused: Cell<bool>,
     pub(super) connection_lost: Cell<bool>,
-    drain_waiters: RefCell<DrainWaiters>,
+    rare: OnceCell<Box<Rare>>,
     hooks: Hooks,
 }
 
 static STREAM_PROTOCOL: Class<StreamProtocol> = Class::new(0);
 
 impl StreamProtocol {
-    fn slots(&self) -> [&Slot; 11] {
+    fn slots(&self) -> [&Slot; 9] {
         [
             &self.loop_,
-            &self.reader,
+            &self.other_reader,
             &self.strong_reader,
             &self.connected_callback,
             &self.task,
             &self.transport,
             &self.writer,
             &self.served_transport,
-            &self.closed,
             &self.lost_with,
-            &self.source_traceback,
         ]
+    }
+
+    #[inline]
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    #[inline]
+    fn closed_if_asked(&self) -> Option<Object> {
+        self.rare.get()?.closed.get()
+    }
+
+    fn forget_reader(&self) {
+        weak_link::untie(self);
+        self.other_reader.clear();
+    }
+}
+
+impl Knows<StreamReader> for StreamProtocol {
+    #[inline(always)]
+    fn link(&self) -> &Link<StreamReader> {
+        &self.native_reader
     }
 }
 
@@ -83,24 +109,37 @@ impl Native for StreamProtocol {
         for slot in self.slots() {
             slot.visit(visit);
         }
-        if let Ok(waiters) = self.drain_waiters.try_borrow() {
-            for waiter in waiters.iter().flat_map(|waiters| &**waiters) {
+        let Some(rare) = self.rare.get() else {
+            return;
+        };
+        rare.closed.visit(visit);
+        rare.source_traceback.visit(visit);
+        if let Ok(waiters) = rare.drain_waiters.try_borrow() {
+            for waiter in &*waiters {
                 waiter.visit(visit);
             }
         }
     }
     fn clear(&self) {
+        weak_link::untie(self);
         for slot in self.slots() {
             slot.clear();
         }
-        drop(self.drain_waiters.take());
+        if let Some(rare) = self.rare.get() {
+            rare.closed.clear();
+            rare.source_traceback.clear();
+            drop(rare.drain_waiters.take());
+        }
+    }
+    fn on_dealloc(this: &Inst<Self>) {
+        weak_link::untie(&**this);
     }
     fn wants_finalize(&self) -> bool {
-        self.closed.is_some()
+        self.closed_if_asked().is_some()
     }
     fn finalize(this: &Inst<Self>) {
         // Nobody has to look at the exception that the connection was lost with.
-        if let Some(closed) = this.closed.get() {
+        if let Some(closed) = this.closed_if_asked() {
             if let Some(future) = closed.as_exact::<Future>() {
                 future.future().forget_log();
             } else if let Err(raised) = look_at(&closed) {
@@ -136,7 +175,10 @@ impl Inst<StreamProtocol> {
     /// The reader, if it is alive.
     #[inline]
     fn reader_object(&self) -> Option<Object> {
-        upgrade(&self.reader)
+        match self.native_reader.get() {
+            Some(reader) => Some(reader.into_object()),
+            None => value::referent(&*self.other_reader.get()?),
+        }
     }
 
     /// The reader, if it is alive, and bytes may go there without Python's methods.
@@ -145,11 +187,14 @@ impl Inst<StreamProtocol> {
         if !self.is_plain()? {
             return Ok(None);
         }
-        let Some(reader) = self.reader_object() else {
-            return Ok(None);
+        let reader = match self.native_reader.get() {
+            Some(reader) => Some(reader),
+            None => self
+                .reader_object()
+                .and_then(|reader| reader.downcast::<StreamReader>().map(Inst::own)),
         };
-        match reader.downcast::<StreamReader>() {
-            Some(native) if native.is_plain()? => Ok(Some(native.own())),
+        match reader {
+            Some(native) if native.is_plain()? => Ok(Some(native)),
             _ => Ok(None),
         }
     }
@@ -188,7 +233,7 @@ impl Inst<StreamProtocol> {
         }
         self.connection_lost.set(true);
         self.lost_with.set(exception.own());
-        if let Some(closed) = self.closed.get() {
+        if let Some(closed) = self.closed_if_asked() {
             self.close_with(&closed)?;
         }
         if self.paused.get() {
@@ -204,7 +249,7 @@ impl Inst<StreamProtocol> {
                 }
             }
         }
-        self.reader.clear();
+        self.forget_reader();
         self.writer.clear();
         self.task.clear();
         self.transport.clear();
@@ -213,11 +258,11 @@ impl Inst<StreamProtocol> {
 
     /// The future that `wait_closed` awaits.
     fn closed(&self) -> Res<Object> {
-        if let Some(closed) = self.closed.get() {
+        if let Some(closed) = self.closed_if_asked() {
             return Ok(closed);
         }
         let closed = Waiter::create(&self.loop_.get_or_none())?.object();
-        self.closed.set(closed.clone());
+        self.rare().closed.set(closed.clone());
         self.close_with(&closed)?;
         Ok(closed)
     }
@@ -239,26 +284,27 @@ impl Inst<StreamProtocol> {
 
     /// Those who wait in `drain`, now.
     fn waiters(&self) -> Vec<Waiter> {
-        let waiters = self.drain_waiters.borrow();
-        waiters.iter().flat_map(|all| &**all).cloned().collect()
+        match self.rare.get() {
+            Some(rare) => rare.drain_waiters.borrow().iter().cloned().collect(),
+            None => Vec::new(),
+        }
     }
 
     /// A future that is done when the transport has sent enough: for `drain`.
     pub(super) fn wait_to_drain(&self) -> Res<Object> {
         let waiter = Waiter::create(&self.loop_.get_or_none())?;
         let future = waiter.object();
-        let mut waiters = self.drain_waiters.borrow_mut();
-        waiters.get_or_insert_default().push_back(waiter);
+        self.rare().drain_waiters.borrow_mut().push_back(waiter);
         Ok(future)
     }
 
     /// The future is not waited for any more.
     pub(super) fn drained(&self, future: &Any) {
         let removed = {
-            let mut waiters = self.drain_waiters.borrow_mut();
-            let Some(waiters) = &mut *waiters else {
+            let Some(rare) = self.rare.get() else {
                 return;
             };
+            let mut waiters = rare.drain_waiters.borrow_mut();
             let place = waiters.iter().position(|waiter| waiter.is(future));
             place.and_then(|place| waiters.remove(place))
         };
@@ -275,6 +321,11 @@ impl Inst<StreamProtocol> {
             }
         }
         Ok(())
+    }
+
+    /// What the end of the task calls that serves the connection.
+    pub(crate) fn served_method(&self) -> Res<Object> {
+        self.as_any().getattr(&names()._served)
     }
 
     /// Logs in debug mode.
@@ -297,6 +348,12 @@ fn assert_that(condition: bool) -> Res<()> {
     Err(Raised::raise(Kind::Assertion.as_any().call0()?))
 }
 
+const WATCH: Signature<2> = Signature {
+    function: "StreamReaderProtocol._watch",
+    parameters: [c"task", c"transport"],
+    positional: 2,
+    required: 2,
+};
 const INIT: Signature<3> = Signature {
     function: "StreamReaderProtocol.__init__",
     parameters: [c"stream_reader", c"client_connected_cb", c"loop"],
@@ -322,13 +379,16 @@ fn init(this: &Inst<StreamProtocol>, args: Args<'_>) -> Res<()> {
     }
     let callback = callback.filter(|callback| !callback.is_none());
     if let Some(reader) = reader.filter(|reader| !reader.is_none()) {
-        this.reader.set(value::weak_reference(reader)?);
-        let source = match reader.downcast::<StreamReader>() {
+        let native = reader.downcast::<StreamReader>();
+        if !native.is_some_and(|native| weak_link::tie(this, native)) {
+            this.other_reader.set(value::weak_reference(reader)?);
+        }
+        let source = match native {
             Some(native) => native.source_traceback.get(),
             None => reader.getattr_opt(&names()._source_traceback)?,
         };
         if let Some(source) = source {
-            this.source_traceback.set(source);
+            this.rare().source_traceback.set(source);
         }
         if callback.is_some() {
             this.strong_reader.set(reader.own());
@@ -385,7 +445,45 @@ fn get_closed(this: &Inst<StreamProtocol>) -> Res<Object> {
 }
 
 fn set_closed(this: &Inst<StreamProtocol>, closed: Option<&Any>) -> Res<()> {
-    super::surface::store(&this.closed, closed)
+    super::surface::store(&this.rare().closed, closed)
+}
+
+fn get_source_traceback(this: &Inst<StreamProtocol>) -> Res<Object> {
+    let rare = this.rare.get();
+    Ok(rare.map_or_else(value::none, |rare| rare.source_traceback.get_or_none()))
+}
+
+fn set_source_traceback(this: &Inst<StreamProtocol>, source: Option<&Any>) -> Res<()> {
+    super::surface::store(&this.rare().source_traceback, source)
+}
+
+fn get_weak_reader(this: &Inst<StreamProtocol>) -> Res<Object> {
+    match this.native_reader.get() {
+        Some(reader) => value::weak_reference(reader.as_any()),
+        None => Ok(this.other_reader.get_or_none()),
+    }
+}
+
+fn set_weak_reader(this: &Inst<StreamProtocol>, reference: Option<&Any>) -> Res<()> {
+    super::surface::store(&this.other_reader, reference)?;
+    weak_link::untie(&**this);
+    Ok(())
+}
+
+/// The task of a `client_connected_cb` that serves this transport: its end is ours to look at.
+fn watch(this: &Inst<StreamProtocol>, args: Args<'_>) -> Res<Object> {
+    let [task, transport] = args.bind(&WATCH)?;
+    let (Some(task), Some(transport)) = (task, transport) else {
+        return Ok(value::none());
+    };
+    this.task.set(task.own());
+    this.served_transport.set(transport.own());
+    if let Some(native) = task.downcast::<Task>() {
+        future::add_server(native, this.own())?;
+    } else {
+        task.call_method1(&names().add_done_callback, &*this.served_method()?)?;
+    }
+    Ok(value::none())
 }
 
 fn get_reader(this: &Inst<StreamProtocol>) -> Res<Object> {
@@ -425,6 +523,9 @@ pub(super) fn build() -> Res<()> {
             .method0(c"resume_writing", resume_writing, c"resume_writing($self)\n--\n\nThe transport has sent enough: drain() goes on.")
             .method0(c"_drain_helper", drain_helper, c"_drain_helper($self)\n--\n\nWait while writing is paused. A coroutine.")
             .method(c"_get_close_waiter", get_close_waiter, c"_get_close_waiter($self, stream)\n--\n\nA future that is done when the connection is closed.")
+            .method(c"_watch", watch, c"_watch($self, task, transport)\n--\n\nCall _served() when the task ends that serves the transport.")
+            .attribute(c"_stream_reader_wr", get_weak_reader, set_weak_reader, c"A weak reference to the reader.")
+            .attribute(c"_source_traceback", get_source_traceback, set_source_traceback, c"Who made it, in debug mode.")
             .attribute(c"_closed", get_closed, set_closed, c"A future that is done when the connection is closed.")
             .getter(c"_stream_reader", get_reader, c"The reader, or None once it is gone.")
             .getter(c"_drain_waiters", get_drain_waiters, c"The futures that drain() waits for.");
@@ -436,14 +537,12 @@ pub(super) fn build() -> Res<()> {
         );
         plain!(b, StreamProtocol,
             c"_loop" => loop_, c"The loop.";
-            c"_stream_reader_wr" => reader, c"A weak reference to the reader.";
             c"_strong_reader" => strong_reader, c"The reader, until the connection is made.";
             c"_client_connected_cb" => connected_callback, c"What is called with reader and writer.";
             c"_served_transport" => served_transport, c"What the task's end closes.";
             c"_task" => task, c"The task of a client_connected_cb that is a coroutine function.";
             c"_transport" => transport, c"The transport.";
             c"_stream_writer" => writer, c"The writer.";
-            c"_source_traceback" => source_traceback, c"Who made it, in debug mode.";
         )
     })?;
     Ok(())

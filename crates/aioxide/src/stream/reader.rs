@@ -1,11 +1,13 @@
 //! The core of a StreamReader: what came, and who waits for it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
+use super::protocol::StreamProtocol;
 use super::read::ReadOp;
 use super::storage::Storage;
 use crate::ffi::error::Kind;
 use crate::ffi::module::{Global, names};
+use crate::ffi::weak_link::{self, KnownBy, Link};
 use crate::ffi::{Any, Class, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit, value};
 use crate::future::Waiter;
 use crate::hooks::{Hooked, Hooks, replaced};
@@ -23,8 +25,8 @@ pub(crate) struct StreamReader {
     pub(super) loop_: Slot,
     pub(super) storage: Storage,
     pub(super) eof: Cell<bool>,
-    /// What a read waits for.
-    pub(super) waiter: RefCell<Option<Waiter>>,
+    /// The future that a read waits for.
+    pub(super) waiter: Slot,
     /// The read that waits, if it is ours.
     reading: SlotOf<ReadOp>,
     /// How many bytes lie in a read that has been woken: they count as unread until its task runs.
@@ -33,6 +35,8 @@ pub(crate) struct StreamReader {
     pub(super) transport: Slot,
     pub(super) paused: Cell<bool>,
     pub(super) source_traceback: Slot,
+    /// The protocol that feeds it.
+    protocol: Link<StreamProtocol>,
     hooks: Hooks,
 }
 
@@ -52,6 +56,7 @@ impl Native for StreamReader {
         for slot in [
             &self.given_limit,
             &self.loop_,
+            &self.waiter,
             &self.exception,
             &self.transport,
             &self.source_traceback,
@@ -60,25 +65,31 @@ impl Native for StreamReader {
         }
         self.storage.visit(visit);
         self.reading.visit(visit);
-        if let Ok(waiter) = self.waiter.try_borrow()
-            && let Some(waiter) = &*waiter
-        {
-            waiter.visit(visit);
-        }
     }
     fn clear(&self) {
+        weak_link::forget(self);
         self.storage.reset();
         self.reading.clear();
-        drop(self.waiter.take());
         for slot in [
             &self.given_limit,
             &self.loop_,
+            &self.waiter,
             &self.exception,
             &self.transport,
             &self.source_traceback,
         ] {
             slot.clear();
         }
+    }
+    fn on_dealloc(this: &Inst<Self>) {
+        weak_link::forget(&**this);
+    }
+}
+
+impl KnownBy<StreamProtocol> for StreamReader {
+    #[inline(always)]
+    fn known_by(&self) -> &Link<StreamProtocol> {
+        &self.protocol
     }
 }
 
@@ -152,10 +163,20 @@ impl Inst<StreamReader> {
         self.handed.set(0);
     }
 
+    #[inline]
+    fn waiter(&self) -> Option<Waiter> {
+        self.waiter.get().map(Waiter::of)
+    }
+
+    #[inline]
+    fn take_waiter(&self) -> Option<Waiter> {
+        self.waiter.take().map(Waiter::of)
+    }
+
     /// Whether a waiter of ours has not been woken or cancelled.
     #[inline]
     fn waits(&self) -> bool {
-        match &*self.waiter.borrow() {
+        match self.waiter().as_ref() {
             Some(Waiter::Native(future)) => {
                 crate::future::FutureLike::future(&***future).is_pending()
             }
@@ -194,7 +215,7 @@ impl Inst<StreamReader> {
     /// `_wakeup_waiter`.
     #[inline]
     pub(super) fn wake(&self) -> Res<()> {
-        let Some(waiter) = self.waiter.take() else {
+        let Some(waiter) = self.take_waiter() else {
             return Ok(());
         };
         self.reading.clear();
@@ -206,7 +227,7 @@ impl Inst<StreamReader> {
 
     pub(super) fn set_exception(&self, exception: &Any) -> Res<()> {
         self.exception.set(exception.own());
-        let Some(waiter) = self.waiter.take() else {
+        let Some(waiter) = self.take_waiter() else {
             return Ok(());
         };
         self.reading.clear();
@@ -241,7 +262,7 @@ impl Inst<StreamReader> {
 
     /// Begins to wait for data; gives the future to await.
     pub(super) fn wait(&self, read: &Inst<ReadOp>, method: &str) -> Res<Object> {
-        if self.waiter.borrow().is_some() {
+        if self.waiter.is_some() {
             return Err(Raised::runtime(&format!(
                 "{method}() called while another coroutine is already waiting for incoming data"
             )));
@@ -256,9 +277,8 @@ impl Inst<StreamReader> {
             // Nothing more would come.
             self.resume_transport()?;
         }
-        let waiter = Waiter::create(&self.loop_.get_or_none())?;
-        let future = waiter.object();
-        drop(self.waiter.replace(Some(waiter)));
+        let future = Waiter::create(&self.loop_.get_or_none())?.object();
+        self.waiter.set(future.clone());
         if self.is_plain()? {
             self.reading.set(read.own());
         }
@@ -267,13 +287,8 @@ impl Inst<StreamReader> {
 
     /// A read does not wait for this future any more.
     pub(super) fn stop_waiting(&self, future: &Any) {
-        let ours = self
-            .waiter
-            .borrow()
-            .as_ref()
-            .is_some_and(|waiter| waiter.is(future));
-        if ours {
-            drop(self.waiter.take());
+        if self.waiter.holds(future) {
+            self.waiter.clear();
             self.reading.clear();
         }
     }
@@ -295,13 +310,6 @@ impl Inst<StreamReader> {
 #[inline]
 pub(super) fn plain_transport(transport: &Any) -> Option<&Inst<StreamTransport>> {
     transport.as_exact::<StreamTransport>()
-}
-
-/// The owner of a reader: a protocol that keeps only a weak reference to it.
-pub(super) fn upgrade(reference: &Slot) -> Option<Object> {
-    reference
-        .get()
-        .and_then(|reference| value::referent(&reference))
 }
 
 /// A native reader behind any object.

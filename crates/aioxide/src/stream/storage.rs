@@ -8,28 +8,45 @@ use std::cell::RefCell;
 
 use aioxide_core::StreamBuffer;
 
-use crate::ffi::{Object, Res, Visit, buffer, value};
+use crate::ffi::{Any, Object, Res, Visit, buffer, value};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Place {
-    Ours(StreamBuffer),
+    /// Nothing has had to wait so far: most readers never have more than a pointer here.
+    #[default]
+    Nothing,
+    Ours(Box<StreamBuffer>),
     Shared(Object),
 }
 
 /// The unread bytes of a reader.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Storage(RefCell<Place>);
 
-impl Default for Storage {
-    fn default() -> Self {
-        Storage(RefCell::new(Place::Ours(StreamBuffer::default())))
-    }
-}
-
 impl Storage {
+    /// Changes the bytes, wherever they are.
+    #[inline]
+    fn place(
+        &self,
+        ours: impl FnOnce(&mut StreamBuffer),
+        shared: impl FnOnce(&Any) -> Res<()>,
+    ) -> Res<()> {
+        let mut place = self.0.borrow_mut();
+        if matches!(*place, Place::Nothing) {
+            *place = Place::Ours(Box::default());
+        }
+        match &mut *place {
+            Place::Nothing => {}
+            Place::Ours(buffer) => ours(buffer),
+            Place::Shared(array) => return shared(array),
+        }
+        Ok(())
+    }
+
     #[inline]
     pub(super) fn len(&self) -> usize {
         match &*self.0.borrow() {
+            Place::Nothing => 0,
             Place::Ours(buffer) => buffer.len(),
             Place::Shared(array) => buffer::byte_array(array).len(),
         }
@@ -44,6 +61,7 @@ impl Storage {
     #[inline]
     pub(super) fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
         match &*self.0.borrow() {
+            Place::Nothing => look(&[]),
             Place::Ours(buffer) => look(buffer.as_slice()),
             Place::Shared(array) => look(buffer::byte_array(array)),
         }
@@ -52,13 +70,10 @@ impl Storage {
     /// Adds bytes at the end.
     #[inline]
     pub(super) fn extend(&self, data: &[u8]) -> Res<()> {
-        match &mut *self.0.borrow_mut() {
-            Place::Ours(buffer) => {
-                buffer.extend(data);
-                Ok(())
-            }
-            Place::Shared(array) => buffer::extend_byte_array(array, data),
-        }
+        self.place(
+            |buffer| buffer.extend(data),
+            |array| buffer::extend_byte_array(array, data),
+        )
     }
 
     /// The first `count` bytes, which are forgotten here.
@@ -71,29 +86,23 @@ impl Storage {
 
     /// Forgets the first `count` bytes.
     pub(super) fn consume(&self, count: usize) -> Res<()> {
-        match &mut *self.0.borrow_mut() {
-            Place::Ours(buffer) => {
-                buffer.consume(count);
-                Ok(())
-            }
-            Place::Shared(array) => buffer::cut_byte_array(array, count),
-        }
+        self.place(
+            |buffer| buffer.consume(count),
+            |array| buffer::cut_byte_array(array, count),
+        )
     }
 
     /// Puts bytes back to the front.
     pub(super) fn unread(&self, data: &[u8]) -> Res<()> {
-        match &mut *self.0.borrow_mut() {
-            Place::Ours(buffer) => {
-                buffer.unread(data);
-                Ok(())
-            }
-            Place::Shared(array) => {
+        self.place(
+            |buffer| buffer.unread(data),
+            |array| {
                 let rest = buffer::byte_array(array).to_vec();
                 buffer::cut_byte_array(array, rest.len())?;
                 buffer::extend_byte_array(array, data)?;
                 buffer::extend_byte_array(array, &rest)
-            }
-        }
+            },
+        )
     }
 
     /// The bytes as a `bytearray` that is the storage from now on.
@@ -115,7 +124,7 @@ impl Storage {
 
     /// Forgets everything.
     pub(super) fn reset(&self) {
-        let before = self.0.replace(Place::Ours(StreamBuffer::default()));
+        let before = self.0.replace(Place::Nothing);
         drop(before);
     }
 

@@ -9,7 +9,6 @@ use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Inst, Native, Object, Raised, Res, Slot, value};
-use crate::future::Waiter;
 use crate::hooks::set_attribute;
 
 const INIT: Signature<2> = Signature {
@@ -35,7 +34,7 @@ fn init(this: &Inst<StreamReader>, args: Args<'_>) -> Res<()> {
     this.loop_.set(loop_);
     this.storage.reset();
     this.eof.set(false);
-    drop(this.waiter.take());
+    this.waiter.clear();
     this.exception.clear();
     this.transport.clear();
     this.paused.set(false);
@@ -89,9 +88,8 @@ fn repr(this: &Inst<StreamReader>) -> Res<Object> {
     if this.limit.get() != DEFAULT_LIMIT {
         info.push(format!("limit={}", get_limit(this)?.repr_lossy()));
     }
-    let waiter = this.waiter.borrow().as_ref().map(Waiter::object);
     for (name, object) in [
-        ("waiter", waiter),
+        ("waiter", this.waiter.get()),
         ("exception", this.exception.get()),
         ("transport", this.transport.get()),
     ] {
@@ -263,18 +261,6 @@ fn set_paused(this: &Inst<StreamReader>, paused: Option<&Any>) -> Res<()> {
     Ok(())
 }
 
-fn get_waiter(this: &Inst<StreamReader>) -> Res<Object> {
-    let waiter = this.waiter.borrow().as_ref().map(Waiter::object);
-    Ok(waiter.unwrap_or_else(value::none))
-}
-
-fn set_waiter(this: &Inst<StreamReader>, waiter: Option<&Any>) -> Res<()> {
-    let waiter = no_delete(waiter)?;
-    let waiter = (!waiter.is_none()).then(|| Waiter::of(waiter.own()));
-    drop(this.waiter.replace(waiter));
-    Ok(())
-}
-
 /// Sets a slot; `None` empties it.
 pub(super) fn store(slot: &Slot, object: Option<&Any>) -> Res<()> {
     let object = no_delete(object)?;
@@ -321,10 +307,10 @@ pub(super) fn build() -> Res<()> {
             .attribute(c"_limit", get_limit, set_limit, c"The limit, in bytes.")
             .attribute(c"_buffer", get_buffer, set_buffer, c"What is unread, as a bytearray.")
             .attribute(c"_eof", get_eof, set_eof, c"Whether nothing more will come.")
-            .attribute(c"_paused", get_paused, set_paused, c"Whether the transport is paused.")
-            .attribute(c"_waiter", get_waiter, set_waiter, c"The future that a read waits for, or None.");
+            .attribute(c"_paused", get_paused, set_paused, c"Whether the transport is paused.");
         let b = plain!(b, StreamReader,
             c"_loop" => loop_, c"The loop.";
+            c"_waiter" => waiter, c"The future that a read waits for, or None.";
             c"_exception" => exception, c"The exception that the connection ended with.";
             c"_transport" => transport, c"The transport.";
             c"_source_traceback" => source_traceback, c"Who made it, in debug mode.";
