@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import weakref
-from asyncio import constants, sslproto
+from asyncio import base_events, constants, sslproto
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
@@ -18,7 +19,6 @@ from ._base import LoopPart
 
 if TYPE_CHECKING:
     import contextvars
-    import socket
     import ssl
     from collections.abc import Callable, Iterator
 
@@ -47,8 +47,85 @@ def _adopt_clients(server: asyncio.AbstractServer | None) -> None:
             server._clients = _Clients(server)  # type: ignore[attr-defined]
 
 
+_STEPS = ("_ensure_resolved", "_connect_sock", "_create_connection_transport")
+"""What BaseEventLoop's create_connection is made of, and what programs and tests replace in it."""
+_ORIGINAL_STEPS = tuple(getattr(asyncio.BaseEventLoop, name) for name in _STEPS)
+_base_events: Any = base_events
+_STREAM: Any = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+
+
 class Connections(LoopPart):
     """The socket part of the event loop."""
+
+    async def create_connection(  # type: ignore[override]  # the keywords are asyncio's
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str | None = None,
+        port: int | None = None,
+        **options: Any,
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Connect to a TCP server, or make a transport of a connected socket.
+
+        To an address in numbers without further options in one go; everything else is
+        ``asyncio.BaseEventLoop.create_connection``.
+
+        Args:
+            protocol_factory: makes the protocol.
+            host: name or address; None for this machine, or if a ``sock`` is given.
+            port: number or name of a service.
+            options: as asyncio's: ssl, family, proto, flags, sock, local_addr, server_hostname, the
+                time limits of TLS in seconds, happy_eyeballs_delay in seconds, interleave,
+                all_errors.
+
+        Returns:
+            The transport and the protocol.
+
+        Raises:
+            OSError: no connection was made.
+            ValueError: the options do not fit together.
+        """
+        if not options and type(host) is str and type(port) is int and self._connects_plainly():
+            info = _base_events._ipaddr_info(host, port, 0, socket.SOCK_STREAM, 0)
+            if info is not None:
+                family, _, number, _, address = info
+                return await self._connect_here(
+                    socket.socket(family, _STREAM, number), address, protocol_factory
+                )
+        connect: Any = super().create_connection
+        made: tuple[asyncio.Transport, asyncio.BaseProtocol]
+        made = await connect(protocol_factory, host, port, **options)
+        return made
+
+    def _connects_plainly(self) -> bool:
+        """Whether nobody has replaced a part of create_connection, and nobody debugs."""
+        cls = type(self)
+        return (
+            not self.get_debug()
+            and _base_events.socket is socket
+            and self.__dict__.keys().isdisjoint(_STEPS)
+            and tuple([getattr(cls, name) for name in _STEPS]) == _ORIGINAL_STEPS
+        )
+
+    async def _connect_here(
+        self,
+        sock: socket.socket,
+        address: Any,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        try:
+            await self.sock_connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        protocol = protocol_factory()
+        waiter = self.create_future()
+        transport = self._make_socket_transport(sock, protocol, waiter)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
 
     def _make_socket_transport(
         self,

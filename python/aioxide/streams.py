@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.streams
-import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
 import sys
 from typing import Any
@@ -218,4 +219,128 @@ async def test_bare_client(loop: asyncio.AbstractEventLoop) -> None:
         assert await recv_exactly(client, 5) == b"hello"
         accepted.transport.close()
         assert await recv_all(client) == b""
+    await service.close()
+
+
+async def test_what_a_client_tells_of_its_socket() -> None:
+    """Addresses and socket, asked for while it is open, after it is closed, or never."""
+    service = await Service().start()
+    name = service.server.sockets[0].getsockname()
+    for number, when in enumerate(("open", "closed", "both"), 1):
+        transport, protocol = await asyncio.get_running_loop().create_connection(Recorder, *name)
+        accepted = (await service.accepted(number))[-1]
+        here = accepted.transport.get_extra_info("peername")
+        if when != "closed":
+            sock = transport.get_extra_info("socket")
+            assert sock.fileno() >= 0
+            assert (sock.getsockname(), sock.getpeername()) == (here, name)
+            assert (sock.family, sock.type) == (socket.AF_INET, socket.SOCK_STREAM)
+        await gone(protocol)
+        if when != "open":
+            assert transport.get_extra_info("sockname") == here
+            assert transport.get_extra_info("peername") == name
+            sock = transport.get_extra_info("socket")
+            assert sock.fileno() == -1
+            assert (sock.family, sock.proto) == (socket.AF_INET, socket.IPPROTO_TCP)
+    await service.close()
+
+
+async def test_a_socket_that_is_not_connected(loop: asyncio.AbstractEventLoop) -> None:
+    """It has one address, and the first read fails."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        transport, protocol = await loop.create_connection(Recorder, sock=sock)
+        assert transport.get_extra_info("sockname") == sock.getsockname()
+        assert transport.get_extra_info("peername") is None
+        await gone(protocol)
+
+
+async def test_an_address_of_the_other_family() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with pytest.raises(socket.gaierror):
+            await loop.sock_connect(sock, ("::1", 1))
+    with pytest.raises(OSError, match=r"'::1'|not permitted|[Aa]ddress family|unreachable|Cannot"):
+        await loop.create_connection(Recorder, "::1", refused_port())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        ("127.0.0.1", -1),
+        ("127.0.0.1", 65536),
+        ("127.0.0.1", 1.5),
+        ("127.0.0.1", None),
+        ("127.0.0.1",),
+        ("127.0.0.1", 1, 0),
+        ("127.1", True),
+        ("127.0.0.01", 1),
+        (b"127.0.0.1", 1),
+        ["127.0.0.1", 1],
+        ("127.0.0.1\0", 1),
+        "127.0.0.1",
+        None,
+    ],
+)
+async def test_addresses_that_are_none(address: Any) -> None:
+    """Each is refused as by asyncio, or connects to nobody."""
+
+    async def attempt(loop: asyncio.AbstractEventLoop) -> tuple[type, str]:
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            try:
+                await loop.sock_connect(sock, address)
+            except Exception as error:
+                return type(error), str(error)
+        return type(None), ""
+
+    def control() -> tuple[type, str]:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(attempt(runner.get_loop()))
+
+    loop = asyncio.get_running_loop()
+    expected = await loop.run_in_executor(None, control)
+    assert await attempt(loop) == expected
+
+
+@pytest.mark.parametrize(
+    "step", ["_ensure_resolved", "_connect_sock", "_create_connection_transport"]
+)
+@pytest.mark.parametrize("where", ["instance", "class"])
+async def test_a_step_that_somebody_has_replaced(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, step: str, where: str
+) -> None:
+    original = getattr(loop, step)
+    called = []
+
+    async def replaced(*args: Any, **kwargs: Any) -> Any:
+        called.append(step)
+        if where == "class":
+            args = args[1:]
+        return await original(*args, **kwargs)
+
+    service = await Service().start()
+    monkeypatch.setattr(loop if where == "instance" else type(loop), step, replaced)
+    _, protocol = await loop.create_connection(Recorder, *service.server.sockets[0].getsockname())
+    assert called
+    await service.accepted()
+    await gone(protocol)
+    await service.close()
+
+
+async def refused(loop: asyncio.AbstractEventLoop, factory: Any, address: Any) -> None:
+    with pytest.raises(LookupError):
+        await loop.create_connection(factory, *address)
+
+
+async def test_a_factory_that_fails(loop: asyncio.AbstractEventLoop) -> None:
+    def fails() -> asyncio.Protocol:
+        raise LookupError("no protocol")
+
+    service = await Service().start()
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        await refused(loop, fails, service.server.sockets[0].getsockname())
+        gc.collect()
+    await service.accepted()
     await service.close()

@@ -97,6 +97,19 @@ pub fn local_address(fd: RawFd) -> io::Result<Option<SocketAddr>> {
     Ok(address.try_into().ok())
 }
 
+/// The address of a socket's peer (`getpeername`); `None` where the family is no Internet one.
+#[inline]
+pub fn peer_address(fd: RawFd) -> io::Result<Option<SocketAddr>> {
+    let address = with_fd(fd, |fd| net::getpeername(fd))?;
+    Ok(address.and_then(|address| address.try_into().ok()))
+}
+
+/// A socket's address family (`SO_DOMAIN`) as its number.
+#[inline]
+pub fn family(fd: RawFd) -> io::Result<u16> {
+    with_fd(fd, |fd| sockopt::socket_domain(fd)).map(net::AddressFamily::as_raw)
+}
+
 /// Whether a call failed for want of descriptors or memory: it may succeed later.
 pub fn is_out_of_resources(error: &io::Error) -> bool {
     matches!(

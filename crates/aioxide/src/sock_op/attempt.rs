@@ -13,7 +13,7 @@ use super::{Method, SockOp};
 use crate::ffi::buffer::{self, Buffer};
 use crate::ffi::error::Kind;
 use crate::ffi::module::names;
-use crate::ffi::{Inst, Object, Raised, Res, value};
+use crate::ffi::{Any, Inst, Object, Raised, Res, value};
 
 /// `SOL_SOCKET` and `SO_ERROR`.
 const PENDING_ERROR: (i64, i64) = (1, 4);
@@ -240,6 +240,13 @@ impl Inst<SockOp> {
 
     /// The descriptor became writable: the attempt to connect has ended, one way or the other.
     fn connected(&self) -> Attempt {
+        if self.plain {
+            return match from_kernel(sys::socket_error(self.descriptor()?))? {
+                Some(None) => Ok(Some(value::none())),
+                Some(Some(errno)) => Err(self.refused(&*value::int(errno.into())?)?),
+                None => Ok(None),
+            };
+        }
         let (level, option) = PENDING_ERROR;
         let errno = from_method(self.sock.get_or_none().call_method2(
             &names().getsockopt,
@@ -250,9 +257,14 @@ impl Inst<SockOp> {
         if !errno.is_truthy()? {
             return Ok(Some(value::none()));
         }
+        Err(self.refused(&errno)?)
+    }
+
+    #[cold]
+    fn refused(&self, errno: &Any) -> Res<Raised> {
         let address = self.first.get_or_none().str()?.text_lossy();
         let message = value::text(&format!("Connect call failed {address}"))?;
-        Err(Raised::raise(Kind::Os.as_any().call(&[&errno, &message])?))
+        Ok(Raised::raise(Kind::Os.as_any().call(&[errno, &message])?))
     }
 
     fn accept(&self) -> Attempt {

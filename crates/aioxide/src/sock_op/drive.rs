@@ -1,7 +1,10 @@
 //! The body of the coroutine, and what the loop calls when the descriptor is ready.
 
 use std::ffi::CStr;
+use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
+
+use aioxide_driver::sys;
 
 use super::{Method, NO_FD, SOCK_OP, SockCall, SockOp};
 use crate::coroutine::{Operation, Outcome, Step};
@@ -12,8 +15,9 @@ use crate::ffi::{Any, Class, Inst, Object, Own, Raised, Res, Visit, context, val
 use crate::future::{self, Future, FutureLike, LoopSlot};
 use crate::handle::Handle;
 
-/// `AF_INET` and `AF_INET6`: the families whose addresses have names.
-const INET: [i64; 2] = [2, 10];
+/// The families whose addresses have names.
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
 
 impl Operation for SockCall {
     const CLASS_NAME: &'static CStr = c"aioxide.SockOp";
@@ -40,7 +44,7 @@ impl Operation for SockCall {
         if core.is_debug() {
             check_nonblocking(&sock)?;
         }
-        if this.method == Method::Connect && has_names(&sock)? {
+        if this.method == Method::Connect && this.has_names(&sock)? {
             this.resolving.set(true);
             return this.resolve(&core, &sock).map(Step::Await);
         }
@@ -141,6 +145,22 @@ impl Inst<SockOp> {
             return Ok(fd);
         }
         descriptor(&number)
+    }
+
+    /// Whether the address to connect to may have to be resolved.
+    ///
+    /// A plain socket's `family` is an enumeration member that Python looks up each time, which
+    /// takes longer than to ask the kernel.
+    fn has_names(&self, sock: &Any) -> Res<bool> {
+        if !self.plain {
+            return has_names(sock);
+        }
+        match sys::family(self.descriptor()?) {
+            Ok(AF_INET) => Ok(!is_resolved(&self.first.get_or_none())),
+            Ok(family) => Ok(family == AF_INET6),
+            // It is closed.
+            Err(_) => has_names(sock),
+        }
     }
 
     /// Begins to resolve the address that is to be connected to.
@@ -282,10 +302,27 @@ fn check_nonblocking(sock: &Any) -> Res<()> {
     Err(Raised::new(Kind::Value, "the socket must be non-blocking"))
 }
 
+/// Whether it is `(host, port)` with numbers for both, of which resolving would make the same.
+fn is_resolved(address: &Any) -> bool {
+    if !address.is_tuple() {
+        return false;
+    }
+    let &[host, port] = address.tuple_items() else {
+        return false;
+    };
+    let is_host = host
+        .exact_text()
+        .is_some_and(|host| host.parse::<Ipv4Addr>().is_ok());
+    is_host
+        && port
+            .exact_int()
+            .is_some_and(|port| u16::try_from(port).is_ok())
+}
+
 fn has_names(sock: &Any) -> Res<bool> {
     let family = sock.getattr(&*value::text("family")?)?;
-    for known in INET {
-        if family.equals(&*value::int(known)?)? {
+    for known in [AF_INET, AF_INET6] {
+        if family.equals(&*value::int(known.into())?)? {
             return Ok(true);
         }
     }

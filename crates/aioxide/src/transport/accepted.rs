@@ -15,11 +15,14 @@ use aioxide_driver::datagram::{HOST_TEXT, host_text};
 use aioxide_driver::sys;
 
 use super::StreamTransport;
+use crate::event_loop::descriptor;
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Object, Res, value};
 
 /// `socket.SOCK_STREAM | socket.SOCK_NONBLOCK`: the second tells Python that the kernel knows.
 const STREAM_NONBLOCKING: i64 = 1 | 0o4000;
+
+const AF_INET: u16 = 2;
 
 /// What the kernel told when it was accepted.
 #[derive(Default)]
@@ -131,6 +134,32 @@ impl Inst<StreamTransport> {
         self.common.fd.set(fd.as_raw_fd());
         accepted.fd.set(Some(fd));
         Ok(Ok(()))
+    }
+
+    /// Takes over a connected socket of Python's, without making what `get_extra_info` gives before
+    /// somebody asks. `None` if it is of a kind for which everything is made at once, else its family.
+    pub(super) fn take_connected(&self, sock: &Any, extra: &Any) -> Res<Option<i64>> {
+        if !sock.type_is(&imports().socket_class) || extra.is_truthy()? {
+            return Ok(None);
+        }
+        let fd = descriptor(sock)?;
+        let (Ok(Some(SocketAddr::V4(local))), Ok(Some(SocketAddr::V4(peer)))) =
+            (sys::local_address(fd), sys::peer_address(fd))
+        else {
+            return Ok(None);
+        };
+        let Ok(protocol) = sock.getattr(&names().proto)?.to_i64()?.try_into() else {
+            return Ok(None);
+        };
+        let accepted = &self.accepted;
+        accepted.family.set(AF_INET);
+        accepted.protocol.set(protocol);
+        accepted.local.set(Some(local));
+        accepted.peer.set(Some(peer));
+        accepted.lazy.set(true);
+        self.common.fd.set(fd);
+        self.common.file.set(sock.own());
+        Ok(Some(AF_INET.into()))
     }
 
     /// Whether the socket is open, in Python's hands or in ours.

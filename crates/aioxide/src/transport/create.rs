@@ -99,8 +99,12 @@ impl Inst<StreamTransport> {
         let family = match socket {
             Socket::Given(sock, extra) => {
                 self.foreign.set(true);
-                self.take_socket(sock, extra)?;
-                family_of(sock)?
+                if let Some(family) = self.take_connected(sock, &extra)? {
+                    family
+                } else {
+                    self.take_socket(sock, extra)?;
+                    family_of(sock)?
+                }
             }
             Socket::Accepted(sock, family, extra) => {
                 self.take_socket(sock, extra)?;
