@@ -41,8 +41,8 @@ CHARTS = (
         "benchmarks-network.png",
         "Connections, bulk, latency, HTTP, TLS, datagrams, pipes",
         (
-            "accept", "memory", "bulk", "latency", "http-servers", "http-client", "tls", "udp",
-            "pipes",
+            "accept", "connect", "memory", "bulk", "latency", "http-servers", "http-client", "tls",
+            "udp", "pipes",
         ),
     ),
 )  # fmt: skip

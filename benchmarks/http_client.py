@@ -8,35 +8,13 @@ alone.
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING
 
 import looped
 import served
 from benchmark import COLUMNS, Benchmark, main
-from child import PATIENCE, running
 from http_client_workloads import WORKLOADS
 from spread import USER_AND_KERNEL
-
-if TYPE_CHECKING:
-    import contextlib
-
-    import harness
-    from benchmark import Setting
-    from workload import Workload
-
-
-def open_session(
-    stack: contextlib.ExitStack, setting: Setting, row: Workload, column: str
-) -> harness.Session:
-    command = [served.loadgen(), "http-serve", *served.pinned(setting.load_cpu)]
-    server = stack.enter_context(running(command))
-    port = str(json.loads(server.line(PATIENCE))["port"])
-    further = ["--port", port, *(["--install"] if column == "aioxide" else [])]
-    client = looped.command("http_client_workloads", row.name, column, setting, *further)
-    return looped.Session(stack.enter_context(running(client)))
-
 
 BENCHMARK = Benchmark(
     name="http-client",
@@ -46,7 +24,7 @@ BENCHMARK = Benchmark(
         "install(), aioxide-loop the loop alone."
     ),
     rows=WORKLOADS,
-    open_session=open_session,
+    open_session=looped.against("http-serve", "http_client_workloads", install=True),
     key="cpu_us_per_operation",
     unit="µs",
     needs=("aiohttp",),

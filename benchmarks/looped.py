@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import served
 from child import PATIENCE, Child, Failed, python_command, running
 
 if TYPE_CHECKING:
@@ -63,6 +64,26 @@ def sessions(module: str) -> OpenSession:
         stack: contextlib.ExitStack, setting: Setting, row: Workload, column: str
     ) -> Session:
         child = running(command(module, row.name, column, setting))
+        return Session(stack.enter_context(child))
+
+    return open_session
+
+
+def against(server: str, module: str, *, install: bool = False) -> OpenSession:
+    """The same with loadgen's server of this kind on another core; the workload gets its port.
+
+    With `install`, the column of all of aioxide is with its `install()`.
+    """
+
+    def open_session(
+        stack: contextlib.ExitStack, setting: Setting, row: Workload, column: str
+    ) -> Session:
+        opposite = running([served.loadgen(), server, *served.pinned(setting.load_cpu)])
+        said = json.loads(stack.enter_context(opposite).line(PATIENCE))
+        further = ["--port", str(said["port"])]
+        if install and column == "aioxide":
+            further.append("--install")
+        child = running(command(module, row.name, column, setting, *further))
         return Session(stack.enter_context(child))
 
     return open_session

@@ -51,6 +51,7 @@ README_ROWS: dict[str, Sequence[str]] = {
         "unix-protocol-64B-100", "unix-streams-64B-100",
     ),
     "accept": ("protocol-16", "streams-16"),
+    "connect": ("protocol-16", "streams-16"),
     "memory": ("idle-protocol", "idle-streams"),
     "bulk": ("receive", "send"),
     "latency": ("protocol-64B", "streams-64B"),

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import accept
 import bulk
+import connect
 import echo
 import files
 import http_client
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         scheduling.BENCHMARK,
         echo.BENCHMARK,
         accept.BENCHMARK,
+        connect.BENCHMARK,
         memory.BENCHMARK,
         bulk.BENCHMARK,
         latency.BENCHMARK,

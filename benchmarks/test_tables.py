@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     import harness
 
-SERVED = [each for each in suite.BENCHMARKS.values() if each.loaded and each.name != "http-client"]
+CLIENTS = ("connect", "http-client")
+SERVED = [each for each in suite.BENCHMARKS.values() if each.loaded and each.name not in CLIENTS]
 
 
 def measured(
@@ -124,8 +125,14 @@ def test_server_that_dies_is_a_failure(
         measured(broken, "protocol-64B-1", "asyncio", options)
 
 
-def test_client_is_measured(loadgen: str, options: argparse.Namespace) -> None:
-    values = measured(suite.BENCHMARKS["http-client"], "64B-1", "aioxide", options)
+@pytest.mark.parametrize(
+    ("group", "row"),
+    [("http-client", "64B-1"), ("connect", "protocol-1"), ("connect", "streams-16")],
+)
+def test_client_is_measured(
+    loadgen: str, options: argparse.Namespace, group: str, row: str
+) -> None:
+    values = measured(suite.BENCHMARKS[group], row, "aioxide", options)
     assert values["cpu_us_per_operation"] > 0
 
 

@@ -332,6 +332,7 @@ async def test_a_step_that_somebody_has_replaced(
 async def refused(loop: asyncio.AbstractEventLoop, factory: Any, address: Any) -> None:
     with pytest.raises(LookupError):
         await loop.create_connection(factory, *address)
+    gc.collect()
 
 
 async def test_a_factory_that_fails(loop: asyncio.AbstractEventLoop) -> None:
@@ -341,6 +342,5 @@ async def test_a_factory_that_fails(loop: asyncio.AbstractEventLoop) -> None:
     service = await Service().start()
     with pytest.warns(ResourceWarning, match="unclosed"):
         await refused(loop, fails, service.server.sockets[0].getsockname())
-        gc.collect()
     await service.accepted()
     await service.close()
