@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import sys
 import threading
@@ -315,21 +316,23 @@ async def test_eager_cancelled_while_waiting(types: Implementation) -> None:
     assert task.cancelled()
 
 
+def begun(loop: asyncio.AbstractEventLoop, make: Any) -> tuple[Any, Any]:
+    """Whether an eager task is done at once, and its result; or what refused to make it."""
+    coroutine = value(1)
+    made = outcome(lambda: make(coroutine, eager_start=True))
+    if isinstance(made, asyncio.Task):
+        return made.done(), loop.run_until_complete(made)
+    coroutine.close()
+    return made, None
+
+
 @EAGER
 def test_eager_outside_a_running_loop(
     loop: asyncio.AbstractEventLoop, types: Implementation
 ) -> None:
     """Without a running loop the task is scheduled instead; a few versions refuse."""
-    results = []
-    for cls in (types.Task, asyncio.Task):
-        coroutine = value(1)
-        made = outcome(lambda c=cls, co=coroutine: c(co, loop=loop, eager_start=True))
-        if isinstance(made, asyncio.Task):
-            results.append((made.done(), loop.run_until_complete(made)))
-        else:
-            results.append((made, None))
-            coroutine.close()
-    assert results[0] == results[1]
+    ours, stock = (functools.partial(cls, loop=loop) for cls in (types.Task, asyncio.Task))
+    assert begun(loop, ours) == begun(loop, stock)
 
 
 @EAGER
@@ -414,16 +417,7 @@ async def test_neither_eager_nor_not(loop: asyncio.AbstractEventLoop) -> None:
 @LOOP_EAGER
 def test_eager_before_the_loop_runs(loop: asyncio.AbstractEventLoop) -> None:
     """Nothing runs yet: the task is scheduled, or refused, as by the running Python's task."""
-    results = []
-    for make in (loop.create_task, lambda *a, **k: asyncio.Task(*a, loop=loop, **k)):
-        coroutine = value(1)
-        made = outcome(lambda m=make, c=coroutine: m(c, eager_start=True))
-        if isinstance(made, asyncio.Task):
-            results.append((made.done(), loop.run_until_complete(made)))
-        else:
-            results.append((made, None))
-            coroutine.close()
-    assert results[0] == results[1]
+    assert begun(loop, loop.create_task) == begun(loop, functools.partial(asyncio.Task, loop=loop))
 
 
 @LOOP_EAGER

@@ -26,16 +26,30 @@ use super::out_queue::{Chunk, OutQueue};
 use super::reader::is_not_ready;
 use super::writer::WRITE_ERROR;
 use crate::event_loop::LoopCore;
+use crate::ffi::buffer::bytes_slice;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::{Any, Inst, Object, Own, Raised, Res, Visit, value};
 use crate::tuning;
 
 /// What one transport has written in this turn.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Held {
     /// Gone once it was sent.
     transport: Option<Own<StreamTransport>>,
+    /// One `bytes` that is all there is, as mostly; else it is in the queue with the others.
+    only: Option<Object>,
     queue: OutQueue,
+}
+
+impl Held {
+    /// The queue of all that was written.
+    fn queue(&mut self, cork: &Cork) -> &mut OutQueue {
+        if let Some(only) = self.only.take() {
+            self.queue = cork.spare();
+            self.queue.push(Chunk::lent(&only, 0));
+        }
+        &mut self.queue
+    }
 }
 
 /// What waits for the end of the turn.
@@ -76,6 +90,9 @@ impl Cork {
             if let Some(transport) = &each.transport {
                 visit.native(transport);
             }
+            if let Some(only) = &each.only {
+                visit.object(only);
+            }
             each.queue.traverse(visit);
         }
     }
@@ -96,23 +113,36 @@ impl Cork {
     }
 
     /// What stands at this place, and is there no more; `None` at the end.
-    fn part(&self, index: usize) -> Option<(Option<Own<StreamTransport>>, OutQueue)> {
-        let mut held = self.held.borrow_mut();
-        let each = held.get_mut(index)?;
-        Some((each.transport.take(), std::mem::take(&mut each.queue)))
+    #[inline]
+    fn part(&self, index: usize) -> Option<Held> {
+        self.held.borrow_mut().get_mut(index).map(std::mem::take)
+    }
+
+    fn spare(&self) -> OutQueue {
+        self.spare.borrow_mut().pop().unwrap_or_default()
     }
 }
 
 impl Inst<LoopCore> {
+    /// Whether something more may be held back now; sends what others hold back if they are many.
+    #[inline]
+    fn may_cork(&self) -> bool {
+        let all = self.cork();
+        if all.open.get() && all.held.borrow().len() >= tuning::CORK_TRANSPORTS {
+            self.uncork();
+        }
+        all.open.get()
+    }
+
     /// The turn is over: sends what it has written. What fails ends the connection.
     pub(crate) fn uncork(&self) {
         let cork = self.cork();
         // One by one, in place: bytes may have a destructor, which may write.
         let mut index = 0;
-        while let Some((transport, queue)) = cork.part(index) {
-            if let Some(transport) = transport {
+        while let Some(mut held) = cork.part(index) {
+            if let Some(transport) = held.transport.take() {
                 transport.corked.take();
-                transport.unraisable(transport.send_held(self, queue));
+                transport.unraisable(transport.send_held(self, held));
             }
             index += 1;
         }
@@ -127,10 +157,28 @@ impl Inst<StreamTransport> {
     #[inline]
     pub(super) fn cork(&self, data: &Any, slice: &[u8]) -> Option<Res<()>> {
         let core = self.common.loop_.get()?;
-        let index = self.hold_back(&core)?;
+        let Some(index) = self.corked.get() else {
+            // What is much would be sent at once.
+            if slice.len() as u64 > self.most_held() || !core.may_cork() {
+                return None;
+            }
+            let mut held = Held {
+                transport: Some(self.own()),
+                ..Held::default()
+            };
+            if bytes_slice(data).is_some() {
+                held.only = Some(data.own());
+            } else {
+                held.queue = core.cork().spare();
+                held.queue.push(Chunk::copied(slice));
+            }
+            self.hold(&core, held);
+            return Some(Ok(()));
+        };
         let size = {
-            let mut held = core.cork().held.borrow_mut();
-            let queue = &mut held.get_mut(index)?.queue;
+            let all = core.cork();
+            let mut held = all.held.borrow_mut();
+            let queue = held.get_mut(index)?.queue(all);
             let chunk = if queue.len() < tuning::CORK_PIECES {
                 Chunk::whole(data, slice)
             } else {
@@ -147,52 +195,51 @@ impl Inst<StreamTransport> {
         let Some(core) = self.common.loop_.get() else {
             return Err(chunks);
         };
-        let Some(index) = self.hold_back(&core) else {
-            return Err(chunks);
-        };
+        if self.corked.get().is_none() {
+            if !core.may_cork() {
+                return Err(chunks);
+            }
+            let held = Held {
+                transport: Some(self.own()),
+                only: None,
+                queue: core.cork().spare(),
+            };
+            self.hold(&core, held);
+        }
         let size = {
-            let mut held = core.cork().held.borrow_mut();
-            let Some(each) = held.get_mut(index) else {
+            let all = core.cork();
+            let mut held = all.held.borrow_mut();
+            let Some(each) = self.corked.get().and_then(|index| held.get_mut(index)) else {
                 return Err(chunks);
             };
+            let queue = each.queue(all);
             for chunk in chunks {
-                each.queue.push(chunk);
+                queue.push(chunk);
             }
-            each.queue.size()
+            queue.size()
         };
         Ok(self.send_if_much(&core, size))
     }
 
-    /// Where this transport may put what it writes now, if it may.
     #[inline]
-    fn hold_back(&self, core: &Inst<LoopCore>) -> Option<usize> {
-        if let Some(index) = self.corked.get() {
-            return Some(index);
-        }
-        let all = core.cork();
-        if !all.open.get() {
-            return None;
-        }
-        if all.held.borrow().len() >= tuning::CORK_TRANSPORTS {
-            core.uncork();
-        }
-        let mut held = all.held.borrow_mut();
-        let index = held.len();
-        held.push(Held {
-            transport: Some(self.own()),
-            queue: all.spare.borrow_mut().pop().unwrap_or_default(),
-        });
-        self.corked.set(index);
-        Some(index)
+    fn hold(&self, core: &Inst<LoopCore>, held: Held) {
+        let mut all = core.cork().held.borrow_mut();
+        self.corked.set(all.len());
+        all.push(held);
+    }
+
+    #[inline]
+    fn most_held(&self) -> u64 {
+        self.out.flow.get().high().min(tuning::CORK)
     }
 
     #[inline]
     fn send_if_much(&self, core: &Inst<LoopCore>, size: usize) -> Res<()> {
-        if size as u64 <= self.out.flow.get().high().min(tuning::CORK) {
+        if size as u64 <= self.most_held() {
             return Ok(());
         }
         match self.corked.take().and_then(|index| core.cork().part(index)) {
-            Some((_, queue)) => self.send_held(core, queue),
+            Some(held) => self.send_held(core, held),
             None => Ok(()),
         }
     }
@@ -202,29 +249,42 @@ impl Inst<StreamTransport> {
         if self.corked.get().is_some()
             && let Some(core) = self.common.loop_.get()
             && let Some(index) = self.corked.take()
-            && let Some((_, queue)) = core.cork().part(index)
+            && let Some(held) = core.cork().part(index)
         {
-            self.unraisable(self.send_held(&core, queue));
+            self.unraisable(self.send_held(&core, held));
         }
     }
 
     /// Sends what was held back. What the socket does not take waits in the transport's own queue.
-    fn send_held(&self, core: &Inst<LoopCore>, mut queue: OutQueue) -> Res<()> {
-        let mut sent = match self.try_held(core, &queue) {
-            Ok(sent) => sent,
+    #[inline]
+    fn send_held(&self, core: &Inst<LoopCore>, mut held: Held) -> Res<()> {
+        let size = match &held.only {
+            Some(only) => bytes_slice(only).map_or(0, <[u8]>::len),
+            None => held.queue.size(),
+        };
+        match self.try_held(core, &held) {
+            Ok(mut sent) if sent == size => {
+                if held.only.is_none() {
+                    while let Some(chunk) = held.queue.pop_sent(&mut sent) {
+                        drop(chunk);
+                    }
+                    core.cork().spare.borrow_mut().push(held.queue);
+                }
+                Ok(())
+            }
+            Ok(sent) => self.keep(core, held, sent),
             Err(raised) => {
                 let exception = raised.take();
-                drop(queue);
-                return self.fatal_error(exception, WRITE_ERROR);
+                drop(held);
+                self.fatal_error(exception, WRITE_ERROR)
             }
-        };
-        if sent == queue.size() {
-            while let Some(chunk) = queue.pop_sent(&mut sent) {
-                drop(chunk);
-            }
-            core.cork().spare.borrow_mut().push(queue);
-            return Ok(());
         }
+    }
+
+    /// The socket has taken only a part.
+    #[cold]
+    fn keep(&self, core: &Inst<LoopCore>, mut held: Held, mut sent: usize) -> Res<()> {
+        let mut queue = std::mem::take(held.queue(core.cork()));
         // What is dropped may write again, and that comes behind.
         let mut gone = Vec::new();
         while sent > 0
@@ -239,11 +299,19 @@ impl Inst<StreamTransport> {
 
     /// The system call; how much the socket took.
     #[inline]
-    fn try_held(&self, core: &Inst<LoopCore>, queue: &OutQueue) -> Res<usize> {
+    fn try_held(&self, core: &Inst<LoopCore>, held: &Held) -> Res<usize> {
         self.check_descriptor()?;
-        let sent = match queue.gathered(tuning::CORK_GATHER, &mut core.scratch()) {
-            Some(data) => sys::send(self.common.fd.get(), data),
-            None => queue.send(self.common.fd.get()),
+        let fd = self.common.fd.get();
+        let sent = if let Some(only) = &held.only {
+            sys::send(fd, bytes_slice(only).unwrap_or_default())
+        } else {
+            match held
+                .queue
+                .gathered(tuning::CORK_GATHER, &mut core.scratch())
+            {
+                Some(data) => sys::send(fd, data),
+                None => held.queue.send(fd),
+            }
         };
         sent.or_else(|error| {
             if is_not_ready(&error) {
