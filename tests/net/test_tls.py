@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
 from typing import Any
 
 import pytest
@@ -531,3 +532,31 @@ class TestTheEnd:
         client.transport.close()
         await ended(client, far)
         await service.close()
+
+
+class TestThePeerGoesInTheSameTurn:
+    """What was written in this turn finds nobody: the connection ends, and the rest goes on."""
+
+    @pytest.mark.parametrize("how", ["reset", "closed"])
+    async def test_after_a_write(self, tls: Certificates, how: str) -> None:
+        async with secure(tls.client, tls.server, finish=False) as (near, far):
+            sock = far.transport.get_extra_info("socket")
+            linger = struct.pack("ii", how == "reset", 0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            near.transport.write(b"before")
+            assert await far.received(6) == b"before"
+            # One turn: what we write is sent, at the latest, when it is over.
+            near.transport.write(b"in the same turn")
+            far.transport.abort()
+            near.transport.write(b"and again")
+            await asyncio.wait_for(ended(near, far), LIMIT)
+            near.transport.write(b"after the end")
+
+    async def test_others_in_the_same_turn(self, tls: Certificates) -> None:
+        async with secure(tls.client, tls.server, finish=False) as (gone_soon, other):
+            async with secure(tls.client, tls.server) as (near, far):
+                for transport in (gone_soon.transport, near.transport):
+                    transport.write(b"all of it")
+                other.transport.abort()
+                assert await far.received(9) == b"all of it"
+            await asyncio.wait_for(ended(gone_soon, other), LIMIT)
