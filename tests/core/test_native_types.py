@@ -94,7 +94,6 @@ EVENT_LOOP = {
     "connect_accepted_socket": _SET_UP,
     "connect_read_pipe": _SET_UP,
     "connect_write_pipe": _SET_UP,
-    "create_connection": _SET_UP,
     "create_datagram_endpoint": _SET_UP,
     "create_server": _SET_UP,
     "default_exception_handler": _RARE,
