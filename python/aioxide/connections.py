@@ -114,12 +114,12 @@ class Connections(LoopPart):
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         try:
             await self.sock_connect(sock, address)
+            protocol = protocol_factory()
+            waiter = self.create_future()
+            transport = self._make_socket_transport(sock, protocol, waiter)
         except BaseException:
             sock.close()
             raise
-        protocol = protocol_factory()
-        waiter = self.create_future()
-        transport = self._make_socket_transport(sock, protocol, waiter)
         try:
             await waiter
         except BaseException:

@@ -7,6 +7,7 @@ import errno
 import gc
 import socket
 import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -329,18 +330,18 @@ async def test_a_step_that_somebody_has_replaced(
     await service.close()
 
 
-async def refused(loop: asyncio.AbstractEventLoop, factory: Any, address: Any) -> None:
-    with pytest.raises(LookupError):
-        await loop.create_connection(factory, *address)
-    gc.collect()
-
-
 async def test_a_factory_that_fails(loop: asyncio.AbstractEventLoop) -> None:
+    """The connection is closed; until 3.14.8 by the collector, if asyncio's own code makes it."""
+
     def fails() -> asyncio.Protocol:
         raise LookupError("no protocol")
 
     service = await Service().start()
-    with pytest.warns(ResourceWarning, match="unclosed"):
-        await refused(loop, fails, service.server.sockets[0].getsockname())
-    await service.accepted()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        with pytest.raises(LookupError):
+            await loop.create_connection(fails, *service.server.sockets[0].getsockname())
+        gc.collect()
+    (accepted,) = await service.accepted()
+    assert await accepted.lost is None
     await service.close()
