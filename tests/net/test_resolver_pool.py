@@ -383,11 +383,16 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     monkeypatch.setattr(socket, "getaddrinfo", function)
     yield function
     function.gate.set()
+
+
+@pytest.fixture(autouse=True)
+def idle_threads() -> Iterator[None]:
+    """Until they are idle, Python threads hold the loop that they work for."""
+    yield
     from aioxide import names
 
-    # Until then a thread holds the loop that it works for.
     threads = names._python_threads()
-    while threads._idle < threads._threads:
+    while threads._jobs or threads._idle < threads._threads:
         time.sleep(0.001)
 
 
