@@ -20,7 +20,7 @@ from ._base import LoopPart
 if TYPE_CHECKING:
     import contextvars
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
 
 class _Clients(_aioxide.ClientsCore):
@@ -57,14 +57,14 @@ _STREAM: Any = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 class Connections(LoopPart):
     """The socket part of the event loop."""
 
-    async def create_connection(  # type: ignore[override]  # the keywords are asyncio's
+    def create_connection(  # type: ignore[override]  # the keywords are asyncio's
         self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         host: str | None = None,
         port: int | None = None,
         **options: Any,
-    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        """Connect to a TCP server, or make a transport of a connected socket.
+    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, asyncio.BaseProtocol]]:
+        """Connect to a TCP server, or make a transport of a connected socket. A coroutine.
 
         To an address in numbers without further options in one go; everything else is
         ``asyncio.BaseEventLoop.create_connection``.
@@ -82,18 +82,16 @@ class Connections(LoopPart):
 
         Raises:
             OSError: no connection was made.
+            TypeError: at the call, for an option that the running Python does not have.
             ValueError: the options do not fit together.
         """
         if not options and type(host) is str and type(port) is int and self._connects_plainly():
             info = _base_events._ipaddr_info(host, port, 0, socket.SOCK_STREAM, 0)
             if info is not None:
-                family, _, number, _, address = info
-                return await self._connect_here(
-                    socket.socket(family, _STREAM, number), address, protocol_factory
-                )
+                return self._connect_to(info, protocol_factory)
         connect: Any = super().create_connection
-        made: tuple[asyncio.Transport, asyncio.BaseProtocol]
-        made = await connect(protocol_factory, host, port, **options)
+        made: Coroutine[Any, Any, tuple[asyncio.Transport, asyncio.BaseProtocol]]
+        made = connect(protocol_factory, host, port, **options)
         return made
 
     def _connects_plainly(self) -> bool:
@@ -106,12 +104,13 @@ class Connections(LoopPart):
             and tuple([getattr(cls, name) for name in _STEPS]) == _ORIGINAL_STEPS
         )
 
-    async def _connect_here(
+    async def _connect_to(
         self,
-        sock: socket.socket,
-        address: Any,
+        info: tuple[Any, ...],
         protocol_factory: Callable[[], asyncio.BaseProtocol],
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        family, _, number, _, address = info
+        sock = socket.socket(family, _STREAM, number)
         try:
             await self.sock_connect(sock, address)
             protocol = protocol_factory()

@@ -15,8 +15,9 @@ from typing import Any
 
 from helpers import Contexts, Implementation, Recorder, collect, tcp_pair
 
-# So many turns of the loop see the end of everything that needs nobody else.
-TURNS = 6
+# So many turns of the loop see the end of everything that needs nobody else, and what the kernel
+# tells in between: aioxide asks it every 16 turns.
+TURNS = 20
 # What has not ended after so many short waits waits for something.
 PATIENCE = 40
 

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import aioxide
-from helpers import Implementation, Recorder, attach, recv_all, recv_exactly, turns, until
+from helpers import (
+    Implementation,
+    Recorder,
+    attach,
+    recv_all,
+    recv_exactly,
+    tcp_pair,
+    turns,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -473,4 +482,28 @@ async def test_sendfile_comes_after_what_was_written(tmp_path: Any) -> None:
         await loop.sendfile(protocol.transport, file)
     protocol.transport.write(b"tail")
     assert await recv_exactly(far, 50_012) == b"head er " + b"file " * 10_000 + b"tail"
+    await finish(protocol, far)
+
+
+async def test_an_object_that_only_looks_like_a_socket_is_written_to_at_once() -> None:
+    """Whoever looks at such a stand-in, a test, expects to see each write."""
+
+    class StandIn:
+        def __init__(self, sock: socket.socket) -> None:
+            self.sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.sock, name)
+
+    near, far = tcp_pair()
+    protocol = Recorder()
+    loop: Any = asyncio.get_running_loop()
+    transport = loop._make_socket_transport(StandIn(near), protocol)
+    await protocol.connected
+    far.setblocking(False)
+    for piece in (b"first", b"second"):
+        transport.write(piece)
+        assert far.recv(100) == piece
+    transport.writelines([b"a", b"b"])
+    assert far.recv(100) == b"ab"
     await finish(protocol, far)

@@ -13,6 +13,8 @@
 //! * before whatever could tell the difference: closing, `write_eof`, `drain`, sendfile, the size
 //!   of the buffer, the socket, a fork.
 //!
+//! An object that only looks like a socket, as tests have it, is written to at once.
+//!
 //! Only where the transport's own queue is empty: behind what waits for the socket, nothing is
 //! gained. Outside of turns (another thread, a destructor while the loop sleeps) nothing is held
 //! back, since nothing would end it.
@@ -159,7 +161,7 @@ impl Inst<StreamTransport> {
         let core = self.common.loop_.get()?;
         let Some(index) = self.corked.get() else {
             // What is much would be sent at once.
-            if slice.len() as u64 > self.most_held() || !core.may_cork() {
+            if slice.len() as u64 > self.most_held() || self.stand_in.get() || !core.may_cork() {
                 return None;
             }
             let mut held = Held {
@@ -196,7 +198,7 @@ impl Inst<StreamTransport> {
             return Err(chunks);
         };
         if self.corked.get().is_none() {
-            if !core.may_cork() {
+            if self.stand_in.get() || !core.may_cork() {
                 return Err(chunks);
             }
             let held = Held {

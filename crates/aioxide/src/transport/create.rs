@@ -66,11 +66,11 @@ fn is_internet(family: i64) -> bool {
 }
 
 /// What is no socket (a test's stand-in) has no family that we know.
-fn family_of(sock: &Any) -> Res<i64> {
+fn family_of(sock: &Any) -> Res<Option<i64>> {
     if !sock.is_subtype_of(&imports().socket_class) {
-        return Ok(0);
+        return Ok(None);
     }
-    sock.getattr(&names().family)?.to_i64()
+    sock.getattr(&names().family)?.to_i64().map(Some)
 }
 
 pub(super) fn create(parts: Parts<'_>) -> Res<Own<StreamTransport>> {
@@ -103,7 +103,9 @@ impl Inst<StreamTransport> {
                     family
                 } else {
                     self.take_socket(sock, extra)?;
-                    family_of(sock)?
+                    let family = family_of(sock)?;
+                    self.stand_in.set(family.is_none());
+                    family.unwrap_or_default()
                 }
             }
             Socket::Accepted(sock, family, extra) => {

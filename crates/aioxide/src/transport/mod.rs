@@ -77,6 +77,8 @@ pub(crate) struct StreamTransport {
     out: Outgoing,
     /// The socket was given to us, so that others may have it too.
     foreign: Cell<bool>,
+    /// The socket is an object that only looks like one: it hears of each write at once.
+    stand_in: Cell<bool>,
     /// The protocol is a `BufferedProtocol`.
     buffered: Cell<bool>,
     /// The protocol is a `StreamReaderProtocol` of ours, or of a derived class.
