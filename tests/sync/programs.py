@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -241,8 +242,12 @@ class Stage:
         self.note("end", [task.done() for task in self.tasks])
         # Whoever still waits is cancelled, one by one, which moves others.
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        while not all(task.done() for task in self.tasks):
-            next(task for task in self.tasks if not task.done()).cancel()
+        # In turn: one in Condition.wait() does not end before another lets go of the lock.
+        for number in itertools.count():
+            waiting = [task for task in self.tasks if not task.done()]
+            if not waiting:
+                break
+            waiting[number % len(waiting)].cancel()
             await self.settle()
         for task in left:
             task.cancel()
