@@ -507,3 +507,28 @@ async def test_an_object_that_only_looks_like_a_socket_is_written_to_at_once() -
     transport.writelines([b"a", b"b"])
     assert far.recv(100) == b"ab"
     await finish(protocol, far)
+
+
+@pytest.mark.aioxide_only
+async def test_a_destructor_that_writes_while_room_is_made() -> None:
+    """It writes to the very transport whose write was one too many: behind that write."""
+    pairs = [await attach() for _ in range(256)]
+    last, far = pairs[-1]
+    much = b"x" * 10_000_000
+
+    class Farewell(bytes):
+        def __del__(self) -> None:
+            last.transport.write(much)
+
+    pairs[0][0].transport.write(Farewell(b"."))
+    for protocol, _ in pairs[1:-1]:
+        protocol.transport.write(b".")
+    last.transport.write(b"first")
+    last.transport.write(b"last")
+    got = await recv_exactly(far, 9 + len(much))
+    assert got.replace(b"x", b"") == b"firstlast"
+    assert got.startswith(b"first")
+    assert got.count(b"x") == len(much)
+    assert b"x" * len(much) in got
+    for each in pairs:
+        await finish(*each)

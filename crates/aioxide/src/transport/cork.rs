@@ -126,14 +126,13 @@ impl Cork {
 }
 
 impl Inst<LoopCore> {
-    /// Whether something more may be held back now; sends what others hold back if they are many.
+    /// Sends what is held back if so many transports have something. Only after a write was held
+    /// back, and not between looking at its transport and holding back: bytes have destructors.
     #[inline]
-    fn may_cork(&self) -> bool {
-        let all = self.cork();
-        if all.open.get() && all.held.borrow().len() >= tuning::CORK_TRANSPORTS {
+    fn send_if_many(&self) {
+        if self.cork().held.borrow().len() >= tuning::CORK_TRANSPORTS {
             self.uncork();
         }
-        all.open.get()
     }
 
     /// The turn is over: sends what it has written. What fails ends the connection.
@@ -161,7 +160,10 @@ impl Inst<StreamTransport> {
         let core = self.common.loop_.get()?;
         let Some(index) = self.corked.get() else {
             // What is much would be sent at once.
-            if slice.len() as u64 > self.most_held() || self.stand_in.get() || !core.may_cork() {
+            if slice.len() as u64 > self.most_held()
+                || self.stand_in.get()
+                || !core.cork().open.get()
+            {
                 return None;
             }
             let mut held = Held {
@@ -175,6 +177,7 @@ impl Inst<StreamTransport> {
                 held.queue.push(Chunk::copied(slice));
             }
             self.hold(&core, held);
+            core.send_if_many();
             return Some(Ok(()));
         };
         let size = {
@@ -198,7 +201,7 @@ impl Inst<StreamTransport> {
             return Err(chunks);
         };
         if self.corked.get().is_none() {
-            if self.stand_in.get() || !core.may_cork() {
+            if self.stand_in.get() || !core.cork().open.get() {
                 return Err(chunks);
             }
             let held = Held {
@@ -220,7 +223,9 @@ impl Inst<StreamTransport> {
             }
             queue.size()
         };
-        Ok(self.send_if_much(&core, size))
+        let sent = self.send_if_much(&core, size);
+        core.send_if_many();
+        Ok(sent)
     }
 
     #[inline]
