@@ -148,23 +148,24 @@ class Session:
         self._server, self._load, self._limit = server, load, limit
         self._before = self._usage()
         self._after = self._before
-        self._result: dict[str, Any] = {}
+        self.answer: dict[str, Any] = {}
+        """The load generator's last one."""
 
     def slice(self) -> None:
         self._load.say()
         # The load generator adds up by itself.
-        self._result = json.loads(self._load.line(self._limit))
+        self.answer = json.loads(self._load.line(self._limit))
         self._after = self._usage()
 
     def result(self) -> harness.Values:
-        seconds = self._result["seconds"]
-        operations = self._result["messages"] * self._result.get("burst_mib", 1)
+        seconds = self.answer["seconds"]
+        operations = self.answer["messages"] * self.answer.get("burst_mib", 1)
         used = {name: self._after[name] - self._before[name] for name in self._after}
         user, system = (used[name] / operations for name in ("user_us", "system_us"))
         quantiles = {
-            name.replace("_ns", "_us"): self._result[name] / 1000
+            name.replace("_ns", "_us"): self.answer[name] / 1000
             for name in ("p50_ns", "p99_ns", "p999_ns", "late_p99_ns")
-            if name in self._result
+            if name in self.answer
         }
         return {
             "cpu_us_per_operation": user + system,
@@ -175,9 +176,9 @@ class Session:
             "operations_per_second": operations / seconds,
             "seconds": seconds,
             "server_share": sum(used.values()) / 1e6 / seconds,
-            "load_share": self._result["load_cpu_us"] / 1e6 / seconds,
+            "load_share": self.answer["load_cpu_us"] / 1e6 / seconds,
             **quantiles,
-            **{name: self._result[name] for name in ("rate",) if name in self._result},
+            **{name: self.answer[name] for name in ("rate",) if name in self.answer},
         }
 
     def _usage(self) -> dict[str, int]:

@@ -24,11 +24,16 @@ pub trait Load {
     /// Run for about this long; how long it took until the last answer was there.
     fn run(&mut self, duration: Duration) -> io::Result<Duration>;
 
-    /// Where the durations of all runs are counted.
+    /// Where the durations of the answers are counted.
     fn latencies(&mut self) -> &mut Histogram;
 
     /// Forget what was counted beside them.
     fn forget(&mut self) {}
+
+    /// How long all runs have used the CPU for nothing but waiting.
+    fn idle(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Further members of the answer, each behind a comma.
     fn details(&self) -> String {
@@ -37,22 +42,28 @@ pub trait Load {
 }
 
 /// Drive the load until standard input ends. Its connections stay until then: the server is measured
-/// between the lines. Each answer has the sums of all runs so far, this process's CPU time included.
+/// between the lines. Each answer has the sums of all runs so far, this process's CPU time included,
+/// but for what it used for waiting; and `run_p99_ns` of the last run alone.
 pub fn drive(load: &mut impl Load, timing: &Timing) -> io::Result<()> {
     load.run(Duration::from_secs_f64(timing.warmup))?;
-    *load.latencies() = Histogram::new();
     load.forget();
+    let mut all = Histogram::new();
     println!("ready");
     let (mut elapsed, mut used) = (Duration::ZERO, 0);
     while io::stdin().lock().read_line(&mut String::new())? > 0 {
+        *load.latencies() = Histogram::new();
         let before = usage::micros();
         elapsed += load.run(Duration::from_secs_f64(timing.seconds))?;
         used += usage::micros() - before;
+        all.add(load.latencies());
+        let run_p99 = load.latencies().quantile(990);
         let details = load.details();
+        let idle = i64::try_from(load.idle().as_micros()).unwrap_or(i64::MAX);
+        let busy = (used - idle).max(0);
         println!(
-            r#"{{"seconds": {:.6}, "load_cpu_us": {used}, {}{details}}}"#,
+            r#"{{"seconds": {:.6}, "load_cpu_us": {busy}, {}, "run_p99_ns": {run_p99}{details}}}"#,
             elapsed.as_secs_f64(),
-            load.latencies().members()
+            all.members()
         );
     }
     Ok(())

@@ -48,6 +48,14 @@ impl Histogram {
         self.count += 1;
     }
 
+    /// Count what the other has counted too.
+    pub fn add(&mut self, other: &Self) {
+        for (bucket, count) in self.buckets.iter_mut().zip(&other.buckets) {
+            *bucket += count;
+        }
+        self.count += other.count;
+    }
+
     /// Count and quantiles, as members of a JSON object.
     pub fn members(&self) -> String {
         format!(
@@ -114,6 +122,19 @@ mod tests {
                 "{found} for {exact}"
             );
         }
+    }
+
+    #[test]
+    fn added_values_count_as_recorded_ones() {
+        let (mut all, mut some) = (Histogram::new(), Histogram::new());
+        for value in 1..=999 {
+            all.record_nanoseconds(value);
+        }
+        some.record_nanoseconds(5_000_000);
+        all.add(&some);
+        assert_eq!(all.count, 1000);
+        assert!(all.quantile(999) < 1000);
+        assert!(all.quantile(1000) > 4_900_000);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! A message's time begins when it was due, not when it was sent. So one that waits behind a slow
 //! answer, or because this program was late itself, is as late as its user would find it.
+//!
+//! What is due soon is waited for awake: a virtual machine's timer may be a millisecond late, and
+//! would make of messages that are due one by one a burst each millisecond.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,6 +18,8 @@ use crate::socket::{Stream, Target};
 
 /// How many that are due are sent before answers are looked for.
 const AT_ONCE: u32 = 32;
+/// So long before a message is due no timer is trusted.
+const AWAKE: Duration = Duration::from_micros(200);
 
 #[derive(Debug, clap::Args)]
 pub struct Plan {
@@ -47,6 +52,8 @@ struct Paced {
     latencies: Histogram,
     /// How late messages were sent.
     lateness: Histogram,
+    /// How long it was awake with nothing to do.
+    idle: Duration,
     in_flight: usize,
 }
 
@@ -137,12 +144,16 @@ impl Load for Paced {
                 next += 1;
                 due = began + Duration::from_secs_f64(f64::from(next) / self.rate);
             }
+            let asked = Instant::now();
             let timeout = if due < end {
-                due.saturating_duration_since(Instant::now())
+                due.saturating_duration_since(asked).saturating_sub(AWAKE)
             } else {
                 PATIENCE
             };
             self.poll.wait(&mut ready, Some(timeout))?;
+            if timeout.is_zero() && ready.is_empty() {
+                self.idle += asked.elapsed();
+            }
             for event in &ready {
                 let index = usize::try_from(event.key).unwrap_or(usize::MAX);
                 if event.write && !self.connections[index].unsent.is_empty() {
@@ -162,6 +173,11 @@ impl Load for Paced {
 
     fn forget(&mut self) {
         self.lateness = Histogram::new();
+        self.idle = Duration::ZERO;
+    }
+
+    fn idle(&self) -> Duration {
+        self.idle
     }
 
     fn details(&self) -> String {
@@ -185,6 +201,7 @@ pub fn run(plan: &Plan) -> io::Result<()> {
         scratch: vec![0; 128 * 1024],
         latencies: Histogram::new(),
         lateness: Histogram::new(),
+        idle: Duration::ZERO,
         in_flight: 0,
     };
     for key in 0..plan.target.connections {
