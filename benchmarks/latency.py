@@ -107,8 +107,8 @@ BENCHMARK = served.benchmark(
     open_session=open_session,
     key="p99_us",
     legend=(
-        "99 % of a slice's answers came within, median of the slices (half of all answers, 99.9 % of "
-        "them; messages per second)"
+        "99 % of a slice's answers came within, median of the slices (half of all answers, "
+        "99.9 % of them; messages per second)"
     ),
     seconds=2.0,
     quick_seconds=0.5,

@@ -255,6 +255,21 @@ class StreamWriterCore(asyncio.StreamWriter):
         loop: asyncio.AbstractEventLoop,
     ) -> None: ...
 
+@disjoint_base
+class SSLProtocolCore(asyncio.BufferedProtocol):
+    _app_protocol: Any
+    _incoming: Any
+    _outgoing: Any
+    _sslobj: Any
+    _state: Any
+    _transport: Any
+    def _do_read(self) -> None: ...
+    def _process_outgoing(self) -> None: ...
+    def _write_appdata(self, list_of_data: Iterable[Buffer]) -> None: ...
+
+def _write_tls(self: Any, data: Buffer) -> None: ...
+def _is_tls_closing(self: Any) -> bool: ...
+
 @final
 class Resolver:
     @property

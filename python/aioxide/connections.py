@@ -11,11 +11,12 @@ import asyncio
 import functools
 import socket
 import weakref
-from asyncio import base_events, constants, sslproto
+from asyncio import base_events, constants
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
 from ._base import LoopPart
+from .tls import SSLProtocol
 
 if TYPE_CHECKING:
     import contextvars
@@ -166,7 +167,7 @@ class Connections(LoopPart):
         context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(rawsock)
-        ssl_protocol: Any = sslproto.SSLProtocol(
+        tls: Any = SSLProtocol(
             self,
             protocol,
             cast("ssl.SSLContext", sslcontext),
@@ -176,8 +177,8 @@ class Connections(LoopPart):
             ssl_handshake_timeout=cast("int | None", ssl_handshake_timeout),
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        _aioxide.StreamTransport(self, rawsock, ssl_protocol, None, extra, server, context)
-        transport: asyncio.Transport = ssl_protocol._app_transport
+        _aioxide.StreamTransport(self, rawsock, tls, None, extra, server, context)
+        transport: asyncio.Transport = tls._app_transport
         return transport
 
     def _start_serving(

@@ -14,6 +14,7 @@ from . import _aioxide, _registry
 from .names import Names
 from .signals import SignalHandlers
 from .subprocess import Subprocesses
+from .tls import Tls
 from .unix import Pipes, UnixSockets
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class EventLoop(  # type: ignore[misc]
     UnixSockets,
     Pipes,
     Subprocesses,
+    Tls,
     _aioxide.LoopCore,
     asyncio.BaseEventLoop,
 ):

@@ -24,6 +24,7 @@ class Implementation:
     task: type | None = None
     handle: type | None = None
     timer_handle: type | None = None
+    ssl_protocol: type | None = None
     #: what replaces the names in asyncio and its modules, before the others are filled in
     install: Callable[[], None] | None = None
 
@@ -77,7 +78,7 @@ def _uvloop() -> Implementation:
 
 
 def _aioxide() -> Implementation:
-    """Everything: the loop, `Future` and `Task`, the handles, and all that `install()` replaces."""
+    """The loop, `Future` and `Task`, the handles, TLS, and all that `install()` replaces."""
     aioxide = importlib.import_module("aioxide")
     return Implementation(
         "aioxide",
@@ -87,6 +88,7 @@ def _aioxide() -> Implementation:
         aioxide.Task,
         aioxide.Handle,
         aioxide.TimerHandle,
+        importlib.import_module("aioxide.tls").SSLProtocol,
         aioxide.install,
     )
 

@@ -62,6 +62,10 @@ def _timer_handle(implementation: Implementation) -> Any:
     return implementation.timer_handle
 
 
+def _ssl_protocol(implementation: Implementation) -> Any:
+    return implementation.ssl_protocol
+
+
 def _eager_task_factory(implementation: Implementation) -> Any:
     task = implementation.task
     return None if task is None else asyncio.create_eager_task_factory(task)  # type: ignore[attr-defined]
@@ -107,6 +111,7 @@ NAMES = (
     Name("asyncio.events", "Handle", _handle, "what call_soon of TestLoop makes"),
     Name("asyncio", "TimerHandle", _timer_handle, "the public name, which tests make handles by"),
     Name("asyncio.events", "TimerHandle", _timer_handle, "what call_at of TestLoop makes"),
+    Name("asyncio.sslproto", "SSLProtocol", _ssl_protocol, "which tests make on mocks"),
 )
 
 #: module -> (the one class kept, why its `create_event_loop` is replaced)

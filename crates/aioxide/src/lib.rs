@@ -12,6 +12,7 @@
 //! * [`file`]: files, by io_uring or threads
 //! * [`stream`]: `StreamReader`, `StreamWriter`, `StreamReaderProtocol`
 //! * [`transport`]: connections, listening sockets and pipes
+//! * [`tls`]: TLS over connections
 //! * [`tuning`]: every number that was chosen by measuring
 #![deny(unsafe_code)]
 
@@ -29,6 +30,7 @@ mod sock_op;
 mod stream;
 mod sync;
 mod task;
+mod tls;
 mod transport;
 mod tuning;
 
@@ -51,6 +53,7 @@ fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
         sync::build()?;
         transport::build()?;
         stream::build()?;
+        tls::build()?;
         file::build()?;
         exports::fill(module)
     })
@@ -72,6 +75,7 @@ mod exports {
     use crate::stream::{self, DrainOp, ReadOp, StreamProtocol, StreamReader, StreamWriter};
     use crate::sync;
     use crate::task::{StepCall, Task, registry};
+    use crate::tls;
     use crate::transport::{
         Clients, DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
         WritePipeTransport,
@@ -107,6 +111,7 @@ mod exports {
             ("StreamReader", StreamReader::class().live()),
             ("StreamReaderProtocol", StreamProtocol::class().live()),
             ("StreamWriter", StreamWriter::class().live()),
+            ("SSLProtocol", tls::SslProtocol::class().live()),
             ("StreamTransport", StreamTransport::class().live()),
             ("Task", Task::class().live()),
             ("TextCore", TextCore::class().live()),
@@ -155,6 +160,7 @@ mod exports {
         module.add("Listener", Listener::class().as_any())?;
         module.add("ReadPipeTransport", ReadPipeTransport::class().as_any())?;
         stream::export(module)?;
+        tls::export(module)?;
         sync::export(module)?;
         module.add("StreamTransport", StreamTransport::class().as_any())?;
         module.add("WritePipeTransport", WritePipeTransport::class().as_any())?;

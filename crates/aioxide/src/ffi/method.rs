@@ -394,6 +394,17 @@ where
     }
 }
 
+// SAFETY: CPython exports it with this signature; PyO3 does not have it.
+unsafe extern "C" {
+    fn PyInstanceMethod_New(function: *mut ffi::PyObject) -> *mut ffi::PyObject;
+}
+
+/// A function as a method: found in a class, it gets the instance first.
+pub(crate) fn instance_method(function: &Any) -> Res<Object> {
+    // SAFETY: a live callable; a new reference or NULL.
+    unsafe { Object::from_new(PyInstanceMethod_New(function.as_ptr())) }
+}
+
 /// A bound built-in method: `name`, called with one argument, on `this`.
 #[derive(Debug)]
 pub(crate) struct BoundMethod<T, F> {

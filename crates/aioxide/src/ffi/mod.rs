@@ -18,6 +18,7 @@
 //!    the new one is in place, and nothing borrowed from a cell lives across a drop or a call.
 //! 3. **No panic crosses into C.** Each trampoline catches it and sets `SystemError`.
 
+pub(crate) mod attribute;
 pub(crate) mod audit;
 pub(crate) mod buffer;
 pub(crate) mod call;

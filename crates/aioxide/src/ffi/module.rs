@@ -102,6 +102,9 @@ names! {
     _get_loop, _wake_up_first, _wake_up_next, locked, acquire, release, wait, notify, _notify, _block, _release, _wait,
     _exit, _init, _get, _put, _wakeup_next, _format, qsize, empty, full, put_nowait, get_nowait, append, popleft, remove,
     set, clear,
+    pending, read, join, _closed, _ssl_protocol, _is_transport_closing, _sslobj, _do_handshake, _do_flush, _do_shutdown, _do_read, _do_read__copied, _do_read__buffered,
+    _do_write, _write_appdata, _process_outgoing, _control_app_writing, _control_ssl_reading, _get_write_buffer_size,
+    _fatal_error, _call_eof_received, _start_shutdown,
 }
 
 /// Objects of asyncio and the standard library that our code calls or derives from.
@@ -134,6 +137,11 @@ pub(crate) struct Imports {
     /// `socket.socket`, the class whose methods we know how to do without.
     pub(crate) socket_class: Object,
     pub(crate) check_ssl_socket: Object,
+    pub(crate) ssl_protocol: Object,
+    pub(crate) ssl_transport: Object,
+    /// `(SSLWantReadError, SSLSyscallError)`; like the next one only where Python has `ssl`.
+    pub(crate) ssl_again_errors: Option<Object>,
+    pub(crate) ssl_object: Option<Object>,
     pub(crate) cancelled_error: Object,
     pub(crate) invalid_state_error: Object,
     pub(crate) incomplete_read_error: Object,
@@ -187,6 +195,7 @@ impl Imports {
         let format_helpers = import("asyncio.format_helpers")?;
         let protocols = import("asyncio.protocols")?;
         let transports = import("asyncio.transports")?;
+        let ssl_protocols = import("asyncio.sslproto")?;
         let names = names();
         let base_events = import("asyncio.base_events")?;
         let base_create_task = member(&*member(&base_events, "BaseEventLoop")?, "create_task")?;
@@ -212,6 +221,10 @@ impl Imports {
             datagram_header: datagram_header()?,
             exc_info_names: value::tuple(&[&names.exc_info])?,
             socket_class: member(&*import("socket")?, "socket")?,
+            ssl_protocol: member(&ssl_protocols, "SSLProtocol")?,
+            ssl_transport: member(&ssl_protocols, "_SSLProtocolTransport")?,
+            ssl_again_errors: optional(&ssl_protocols, "SSLAgainErrors")?,
+            ssl_object: optional(&*member(&ssl_protocols, "ssl")?, "SSLObject")?,
             check_ssl_socket: member(&*import("asyncio.base_events")?, "_check_ssl_socket")?,
             cancelled_error: member(&exceptions, "CancelledError")?,
             invalid_state_error: member(&exceptions, "InvalidStateError")?,

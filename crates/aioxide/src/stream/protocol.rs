@@ -6,11 +6,11 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 
 use super::reader::StreamReader;
-use super::surface::plain;
+use crate::ffi::attribute::{flags, plain, store};
 use crate::ffi::buffer::{Buffer, bytes_slice};
 use crate::ffi::call::Signature;
 use crate::ffi::error::Kind;
-use crate::ffi::method::{flag, no_delete};
+use crate::ffi::method::flag;
 use crate::ffi::module::{Global, imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::weak_link::{self, Knows, Link};
@@ -445,7 +445,7 @@ fn get_closed(this: &Inst<StreamProtocol>) -> Res<Object> {
 }
 
 fn set_closed(this: &Inst<StreamProtocol>, closed: Option<&Any>) -> Res<()> {
-    super::surface::store(&this.rare().closed, closed)
+    store(&this.rare().closed, closed)
 }
 
 fn get_source_traceback(this: &Inst<StreamProtocol>) -> Res<Object> {
@@ -454,7 +454,7 @@ fn get_source_traceback(this: &Inst<StreamProtocol>) -> Res<Object> {
 }
 
 fn set_source_traceback(this: &Inst<StreamProtocol>, source: Option<&Any>) -> Res<()> {
-    super::surface::store(&this.rare().source_traceback, source)
+    store(&this.rare().source_traceback, source)
 }
 
 fn get_weak_reader(this: &Inst<StreamProtocol>) -> Res<Object> {
@@ -465,7 +465,7 @@ fn get_weak_reader(this: &Inst<StreamProtocol>) -> Res<Object> {
 }
 
 fn set_weak_reader(this: &Inst<StreamProtocol>, reference: Option<&Any>) -> Res<()> {
-    super::surface::store(&this.other_reader, reference)?;
+    store(&this.other_reader, reference)?;
     weak_link::untie(&**this);
     Ok(())
 }
@@ -495,21 +495,6 @@ fn get_drain_waiters(this: &Inst<StreamProtocol>) -> Res<Object> {
     imports().deque.call1(&*value::list(&waiters)?)
 }
 
-/// The attributes that are a flag.
-macro_rules! flags {
-    ($builder:expr, $($name:literal => $field:ident, $doc:literal;)*) => {
-        $builder$(.attribute(
-            $name,
-            |this: &Inst<StreamProtocol>| flag(this.$field.get()),
-            |this: &Inst<StreamProtocol>, given: Option<&Any>| {
-                this.$field.set(no_delete(given)?.is_truthy()?);
-                Ok(())
-            },
-            $doc,
-        ))*
-    };
-}
-
 pub(super) fn build() -> Res<()> {
     STREAM_PROTOCOL.build(object_class(), |b| {
         let b = b
@@ -529,7 +514,7 @@ pub(super) fn build() -> Res<()> {
             .attribute(c"_closed", get_closed, set_closed, c"A future that is done when the connection is closed.")
             .getter(c"_stream_reader", get_reader, c"The reader, or None once it is gone.")
             .getter(c"_drain_waiters", get_drain_waiters, c"The futures that drain() waits for.");
-        let b = flags!(b,
+        let b = flags!(b, StreamProtocol,
             c"_over_ssl" => over_ssl, c"Whether TLS is in between.";
             c"_reject_connection" => reject_connection, c"Whether the connection is to be refused.";
             c"_paused" => paused, c"Whether writing is paused.";

@@ -2,13 +2,14 @@
 
 use super::read::{self, Method};
 use super::reader::{DEFAULT_LIMIT, StreamReader};
+use crate::ffi::attribute::plain;
 use crate::ffi::buffer::{Buffer, bytes_slice, is_byte_array};
 use crate::ffi::call::Signature;
 use crate::ffi::error::Kind;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
-use crate::ffi::{Any, Args, Inst, Native, Object, Raised, Res, Slot, value};
+use crate::ffi::{Any, Args, Inst, Native, Object, Raised, Res, value};
 use crate::hooks::set_attribute;
 
 const INIT: Signature<2> = Signature {
@@ -260,26 +261,6 @@ fn set_paused(this: &Inst<StreamReader>, paused: Option<&Any>) -> Res<()> {
     this.paused.set(no_delete(paused)?.is_truthy()?);
     Ok(())
 }
-
-/// Sets a slot; `None` empties it.
-pub(super) fn store(slot: &Slot, object: Option<&Any>) -> Res<()> {
-    let object = no_delete(object)?;
-    drop(slot.replace((!object.is_none()).then(|| object.own())));
-    Ok(())
-}
-
-/// The attributes that are a reference to anything.
-macro_rules! plain {
-    ($builder:expr, $state:ty, $($name:literal => $field:ident, $doc:literal;)*) => {
-        $builder$(.attribute(
-            $name,
-            |this: &Inst<$state>| Ok(this.$field.get_or_none()),
-            |this: &Inst<$state>, object: Option<&Any>| $crate::stream::surface::store(&this.$field, object),
-            $doc,
-        ))*
-    };
-}
-pub(super) use plain;
 
 pub(super) fn build() -> Res<()> {
     StreamReader::class().build(object_class(), |b| {

@@ -2,13 +2,13 @@
 
 use super::drain;
 use super::reader::{StreamReader, native, plain_transport};
-use super::surface::plain;
+use crate::ffi::attribute::plain;
 use crate::ffi::call::Signature;
 use crate::ffi::error::{Kind, resource_warning};
 use crate::ffi::method::flag;
 use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
-use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
+use crate::ffi::{Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
 use crate::future::Waiter;
 
 /// The state behind `aioxide.StreamWriter`.

@@ -83,6 +83,8 @@ pub(crate) struct StreamTransport {
     buffered: Cell<bool>,
     /// The protocol is a `StreamReaderProtocol` of ours, or of a derived class.
     streamed: Cell<bool>,
+    /// The protocol is an `SSLProtocol` of ours, or of a derived class.
+    secured: Cell<bool>,
     /// Where it stands among those that hold back what they write.
     corked: cork::Place,
     /// The last message that was received filled the buffer.

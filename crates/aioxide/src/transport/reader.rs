@@ -12,10 +12,12 @@ use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
 use crate::stream::{StreamProtocol, StreamReader};
+use crate::tls::SslProtocol;
 use crate::tuning;
 
 const EBADF: i32 = 9;
 const RECEIVE_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
+const BUFFER_UPDATED_FAILED: &str = "Fatal error: protocol.buffer_updated() call failed.";
 const READ_ERROR: &str = "Fatal read error on socket transport";
 
 /// Whether a system call has only to be made again.
@@ -32,6 +34,8 @@ impl Inst<StreamTransport> {
         self.buffered.set(buffered);
         self.streamed
             .set(protocol.downcast::<StreamProtocol>().is_some());
+        self.secured
+            .set(protocol.downcast::<SslProtocol>().is_some());
         self.common.protocol.set(protocol.own());
         Ok(())
     }
@@ -48,6 +52,12 @@ impl Inst<StreamTransport> {
             return self.fatal_error(raised.take(), READ_ERROR);
         }
         if self.buffered.get() {
+            if self.secured.get()
+                && let Some(tls) = protocol.downcast::<SslProtocol>()
+                && tls.is_plain()?
+            {
+                return self.read_secured(core, &protocol, tls);
+            }
             self.read_into_buffer(core, &protocol)
         } else {
             match self.reader_of(&protocol) {
@@ -140,6 +150,22 @@ impl Inst<StreamTransport> {
         }
     }
 
+    /// For TLS of ours: no buffer of its own is needed.
+    fn read_secured(
+        &self,
+        core: &Inst<LoopCore>,
+        protocol: &Any,
+        tls: &Inst<SslProtocol>,
+    ) -> Res<()> {
+        match self.receive(core)? {
+            Ok(Some(data)) => tls
+                .take_in(&data)
+                .or_else(|raised| self.callback_failed(raised, BUFFER_UPDATED_FAILED)),
+            Ok(None) => self.read_eof(core, protocol),
+            Err(error) => self.read_failed(&error),
+        }
+    }
+
     fn read_into_buffer(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
         let lent = protocol
             .call_method1(&names().get_buffer, &*value::int(-1)?)
@@ -166,10 +192,7 @@ impl Inst<StreamTransport> {
                 let count = value::uint(count as u64)?;
                 match protocol.call_method1(&names().buffer_updated, &count) {
                     Ok(_) => Ok(()),
-                    Err(raised) => self.callback_failed(
-                        raised,
-                        "Fatal error: protocol.buffer_updated() call failed.",
-                    ),
+                    Err(raised) => self.callback_failed(raised, BUFFER_UPDATED_FAILED),
                 }
             }
             Err(error) => self.read_failed(&error),

@@ -1,0 +1,92 @@
+//! Methods of the transport that a protocol under TLS gets.
+//!
+//! asyncio's class has `__slots__` in its bases, so that no core fits beside it: the methods are
+//! functions, and find what they need as attributes of the transport.
+
+use super::protocol::SslProtocol;
+use crate::ffi::buffer::bytes_slice;
+use crate::ffi::call::Signature;
+use crate::ffi::method::{flag, function, instance_method};
+use crate::ffi::module::{Module, imports, names};
+use crate::ffi::{Any, Args, Object, Raised, Res, value};
+
+const WRITE: Signature<2> = Signature {
+    function: "write",
+    parameters: [c"self", c"data"],
+    positional: 2,
+    required: 2,
+};
+const IS_CLOSING: Signature<1> = Signature {
+    function: "is_closing",
+    parameters: [c"self"],
+    positional: 1,
+    required: 1,
+};
+
+fn without_self() -> Raised {
+    Raised::type_error("a method of a transport was called without one")
+}
+
+fn write(args: Args<'_>) -> Res<Object> {
+    let (transport, data) = match (args.positional, args.names.is_empty()) {
+        (&[transport, data], true) => (transport, data),
+        _ => match args.bind(&WRITE)? {
+            [Some(transport), Some(data)] => (transport, data),
+            _ => return Err(without_self()),
+        },
+    };
+    if data.is_exact_bytes()
+        && let Some(slice) = bytes_slice(data)
+        && let Some(protocol) = transport.getattr_opt(&names()._ssl_protocol)?
+        && let Some(native) = protocol.downcast::<SslProtocol>()
+    {
+        if !slice.is_empty() {
+            native.write(data, slice)?;
+        }
+        return Ok(value::none());
+    }
+    let method = imports().ssl_transport.getattr(&names().write)?;
+    method.call(&[transport, data])
+}
+
+fn is_closing(args: Args<'_>) -> Res<Object> {
+    let [Some(transport)] = args.bind(&IS_CLOSING)? else {
+        return Err(without_self());
+    };
+    let closed = transport.getattr(&names()._closed)?.is_truthy()?;
+    if closed || imports().version < (3, 14) {
+        return flag(closed);
+    }
+    // From 3.14 on, the connection below is asked too.
+    let protocol = transport.getattr(&names()._ssl_protocol)?;
+    match protocol.downcast::<SslProtocol>() {
+        Some(native) => flag(native.is_transport_closing()?),
+        None => protocol.call_method0(&names()._is_transport_closing),
+    }
+}
+
+fn method<F>(
+    name: &'static std::ffi::CStr,
+    function_: F,
+    doc: &'static std::ffi::CStr,
+) -> Res<Object>
+where
+    F: Fn(Args<'_>) -> Res<Object> + Copy + 'static,
+{
+    instance_method(&*function(name, function_, doc)?)
+}
+
+pub(super) fn export(module: &Module) -> Res<()> {
+    let write: &Any = &*method(
+        c"write",
+        write,
+        c"write($self, /, data)\n--\n\nEncrypt and send data, now or later. Never blocks.",
+    )?;
+    module.add("_write_tls", write)?;
+    let is_closing: &Any = &*method(
+        c"is_closing",
+        is_closing,
+        c"is_closing($self, /)\n--\n\nWhether the transport closes or is closed.",
+    )?;
+    module.add("_is_tls_closing", is_closing)
+}
