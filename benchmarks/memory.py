@@ -3,8 +3,8 @@
     python benchmarks/memory.py
 
 Each server is a fresh process. A few connections come first, so that what a server makes once is
-there; then 5,000 more say one byte, get it back and keep silent. What the kernel keeps for their
-sockets is not in the figure.
+there; then 5,000 more (1,000 over TLS) say one byte, get it back and keep silent. What the kernel
+keeps for their sockets is not in the figure; what OpenSSL keeps is.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import served
+import tls
 from benchmark import main
-from child import PATIENCE, Child, Failed
+from child import PATIENCE, Child, Failed, python_command
 from served import MODES, Row
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from benchmark import Setting
 
 CONNECTIONS = 5000
+TLS_CONNECTIONS = 1000
 LIMIT = 60.0
 
 
@@ -64,12 +66,16 @@ class Session:
 def open_session(
     stack: contextlib.ExitStack, setting: Setting, row: Row, column: str
 ) -> harness.Session:
-    server, where = served.start_server(stack, row, column, setting)
-    command = [served.loadgen(), *row.load, *where, *served.pinned(setting.load_cpu)]
-    load = served.start_load(stack, command)
+    over_tls = row.name.startswith("tls-")
+    server, where = served.start_server(
+        stack, tls.with_certificate(row) if over_tls else row, column, setting
+    )
+    load = [*row.load, *where, *served.pinned(setting.load_cpu)]
+    command = python_command("tls_load", *load) if over_tls else [served.loadgen(), *load]
+    holder = served.start_load(stack, command)
     server.say()
     server.line(PATIENCE)
-    return Session(server, load)
+    return Session(server, holder)
 
 
 def row(mode: str) -> Row:
@@ -83,14 +89,24 @@ def row(mode: str) -> Row:
     )
 
 
+def tls_row(mode: str) -> Row:
+    return Row(
+        name=f"tls-idle-{mode}",
+        title=f"memory of an idle connection, TLS, {MODES[mode]}",
+        server=("echo_server", mode),
+        load=("--hold", "--connections", str(TLS_CONNECTIONS)),
+    )
+
+
 BENCHMARK = served.benchmark(
     name="memory",
     title="Memory of idle connections",
     about="Connections that have spoken once and keep silent; the kernel's own share is left out.",
-    rows=[row("protocol"), row("streams")],
+    rows=[row("protocol"), row("streams"), tls_row("protocol"), tls_row("streams")],
     open_session=open_session,
     key="kib_per_connection",
     unit="KiB",
+    needs=("trustme",),
     legend="resident memory of the server per idle connection",
     slices=lambda _row, _usual: 1,
 )

@@ -38,12 +38,16 @@ def certificate() -> IO[bytes]:
     return file
 
 
+def with_certificate(row: Row) -> Row:
+    """The row with a server that speaks TLS."""
+    return dataclasses.replace(row, server=(*row.server, "--certificate", certificate().name))
+
+
 def open_session(
     stack: contextlib.ExitStack, setting: Setting, row: Row, column: str
 ) -> harness.Session:
     """Start server and load, let them warm up."""
-    row = dataclasses.replace(row, server=(*row.server, "--certificate", certificate().name))
-    server, where = served.start_server(stack, row, column, setting)
+    server, where = served.start_server(stack, with_certificate(row), column, setting)
     command = python_command(
         "tls_load", *row.load, *where, *served.timing(setting), *served.pinned(setting.load_cpu)
     )
