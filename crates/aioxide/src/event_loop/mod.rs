@@ -97,6 +97,8 @@ pub(crate) struct LoopCore {
     task_factory: Slot,
     /// Empty until it is needed first: see `scratch()`.
     scratch: RefCell<Vec<u8>>,
+    /// How far from its beginning it is used next.
+    scratch_at: Cell<usize>,
     /// What the turn that runs has written.
     cork: Cork,
     /// The `FileRing`, once a file operation had to wait.
@@ -143,6 +145,7 @@ impl Native for LoopCore {
             polled_at: Cell::new(0),
             task_factory: Slot::default(),
             scratch: RefCell::default(),
+            scratch_at: Cell::new(0),
             cork: Cork::default(),
             file_ring: Slot::default(),
         }
@@ -280,13 +283,18 @@ impl LoopCore {
         self.stopping.get()
     }
 
-    /// Where data is received before it is known how much it is. Never kept while Python can run.
-    pub(crate) fn scratch(&self) -> RefMut<'_, Vec<u8>> {
-        let mut scratch = self.scratch.borrow_mut();
-        if scratch.is_empty() {
-            scratch.resize(tuning::RECEIVE, 0);
-        }
-        scratch
+    /// Where data is received before it is known how much it is. Never kept while Python can run, and
+    /// at another place in a page each time: see [`tuning::RECEIVE_SHIFT`].
+    pub(crate) fn scratch(&self) -> RefMut<'_, [u8]> {
+        let at = self.scratch_at.get();
+        self.scratch_at
+            .set((at + tuning::RECEIVE_SHIFT) % tuning::PAGE);
+        RefMut::map(self.scratch.borrow_mut(), |scratch| {
+            if scratch.is_empty() {
+                scratch.resize(tuning::PAGE + tuning::RECEIVE, 0);
+            }
+            &mut scratch[at..at + tuning::RECEIVE]
+        })
     }
 
     /// Wakes the loop if it sleeps; silent otherwise.

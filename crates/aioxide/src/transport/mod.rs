@@ -87,8 +87,6 @@ pub(crate) struct StreamTransport {
     secured: Cell<bool>,
     /// Where it stands among those that hold back what they write.
     corked: cork::Place,
-    /// The last message that was received filled the buffer.
-    bulk: Cell<bool>,
     /// Gone after `connection_lost`.
     server: Slot,
     /// It counts as one of the server's connections.

@@ -7,13 +7,12 @@ use aioxide_driver::sys;
 use super::StreamTransport;
 use super::common::Transport;
 use crate::event_loop::LoopCore;
-use crate::ffi::buffer::{Buffer, new_bytes};
+use crate::ffi::buffer::Buffer;
 use crate::ffi::method::{TypeBuilder, flag};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
 use crate::stream::{StreamProtocol, StreamReader};
 use crate::tls::SslProtocol;
-use crate::tuning;
 
 const EBADF: i32 = 9;
 const RECEIVE_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
@@ -70,12 +69,7 @@ impl Inst<StreamTransport> {
 
     #[inline]
     fn read_data(&self, core: &Inst<LoopCore>, protocol: &Any) -> Res<()> {
-        let received = if self.bulk.get() {
-            self.receive_much()?
-        } else {
-            self.receive(core)?
-        };
-        match received {
+        match self.receive(core)? {
             Ok(Some(data)) => match protocol.call_method1(&names().data_received, &data) {
                 Ok(_) => Ok(()),
                 Err(raised) => self.callback_failed(raised, RECEIVE_FAILED),
@@ -91,24 +85,9 @@ impl Inst<StreamTransport> {
         let mut scratch = core.scratch();
         Ok(match sys::recv(self.common.fd.get(), &mut scratch) {
             Ok(0) => Ok(None),
-            Ok(count) => {
-                self.bulk.set(count == scratch.len());
-                Ok(Some(value::bytes(&scratch[..count])?))
-            }
+            Ok(count) => Ok(Some(value::bytes(&scratch[..count])?)),
             Err(error) => Err(error),
         })
-    }
-
-    /// The last time filled the buffer: straight into `bytes`. That saves a copy if this fills them
-    /// as well, and costs an allocation too large, once, if it does not.
-    fn receive_much(&self) -> Res<io::Result<Option<Object>>> {
-        let mut count = 0;
-        let received = new_bytes(tuning::RECEIVE, |memory| {
-            count = sys::recv_uninit(self.common.fd.get(), memory)?.len();
-            Ok(count)
-        })?;
-        self.bulk.set(count == tuning::RECEIVE);
-        Ok(received.map(|data| (count > 0).then_some(data)))
     }
 
     /// The StreamReader behind the protocol, if both may be used without Python's methods.
