@@ -40,7 +40,7 @@ BENCHMARK = served.benchmark(
     name="bulk",
     title="One busy connection",
     about="Bursts of 32 MiB through one TCP connection on loopback, written in pieces of 1 MiB.",
-    rows=[row(mode) for mode in MODES],
+    rows=served.both_mallocs([row(mode) for mode in MODES]),
     legend="server CPU time per MiB (user + kernel)",
 )
 

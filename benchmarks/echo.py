@@ -15,7 +15,7 @@ import sys
 
 import served
 from benchmark import main
-from served import SIZES, Row, size_text
+from served import SIZES, Row, both_mallocs, size_text
 
 MODES = {
     "protocol": "Protocol",
@@ -37,20 +37,19 @@ SHORT = {
 }
 
 
-def row(mode: str, size: int, connections: int, *, unix: bool = False, fresh: bool = False) -> Row:
+def row(mode: str, size: int, connections: int, *, unix: bool = False) -> Row:
     name, title = f"{mode}-{SIZES[size]}-{connections}", f"{connections} x {size_text(size)}"
-    title = f"{'Unix socket, ' * unix}{MODES[mode]}, {title}{', fresh malloc' * fresh}"
+    title = f"{'Unix socket, ' * unix}{MODES[mode]}, {title}"
     load = ["load", "--size", str(size), "--connections", str(connections)]
-    server = ["echo_server", mode, "--size", str(size), "--malloc", "fresh" if fresh else "settled"]
     return Row(
-        name=f"{'unix-' * unix}{name}{'-fresh' * fresh}",
+        name=f"{'unix-' * unix}{name}",
         title=title,
-        server=tuple(server),
+        server=("echo_server", mode, "--size", str(size)),
         load=(*load, "--lines") if mode == "readline" else tuple(load),
         # The floor knows neither Protocols nor streams; it stands once, beside the cheapest.
-        floor=("serve",) if mode == "protocol" and not fresh else None,
+        floor=("serve",) if mode == "protocol" else None,
         unix=unix,
-        short=(mode, size, connections) in SHORT and not unix and not fresh,
+        short=(mode, size, connections) in SHORT and not unix,
     )
 
 
@@ -66,9 +65,7 @@ def rows() -> list[Row]:
     for mode in ("protocol", "streams"):
         found += [row(mode, 64, n, unix=True) for n in (1, 100, 1000)]
         found += [row(mode, 10240, 100, unix=True), row(mode, 102400, 10, unix=True)]
-        found += [row(mode, size, n, fresh=True) for size, n in ((64, 100), (10240, 100))]
-        found += [row(mode, 102400, 10, fresh=True)]
-    return found
+    return both_mallocs(found)
 
 
 BENCHMARK = served.benchmark(

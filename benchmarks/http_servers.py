@@ -34,8 +34,10 @@ BENCHMARK = served.benchmark(
         "aiohttp.web, and uvicorn with httptools: GET with keep-alive on loopback. aioxide is with "
         "its install(), aioxide-loop the loop alone."
     ),
-    rows=[row(server, 64, n) for server in ("aiohttp", "uvicorn") for n in (1, 10, 100, 1000)]
-    + [row(server, 10240, 100) for server in ("aiohttp", "uvicorn")],
+    rows=served.both_mallocs(
+        [row(server, 64, n) for server in ("aiohttp", "uvicorn") for n in (1, 10, 100, 1000)]
+        + [row(server, 10240, 100) for server in ("aiohttp", "uvicorn")]
+    ),
     needs=("aiohttp", "uvicorn", "httptools"),
     legend="server CPU time per request (requests per CPU second)",
     columns=(*COLUMNS, "aioxide-loop"),

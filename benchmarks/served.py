@@ -13,7 +13,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,23 @@ class Row:
     unix: bool = False
     usual: bool = True
     short: bool = False
+
+
+def both_mallocs(rows: Sequence[Row]) -> list[Row]:
+    """These rows, and each again with malloc as it is in a process that has just begun."""
+
+    def as_fresh(settled: Row) -> Row:
+        return replace(
+            settled,
+            name=f"{settled.name}-fresh",
+            title=f"{settled.title}, fresh malloc",
+            server=(*settled.server, "--malloc", "fresh"),
+            # The bare server has no Python that could be in one state or the other.
+            floor=None,
+            short=False,
+        )
+
+    return [*rows, *map(as_fresh, rows)]
 
 
 def has(row: Row, column: str) -> bool:

@@ -71,8 +71,10 @@ BENCHMARK = served.benchmark(
         "As the echo servers, over TLS 1.3. The load is Python's own ssl, and may be slower than "
         "the server."
     ),
-    rows=[row("protocol", size, n) for size in SIZES for n in (10, 100)]
-    + [row("streams", size, 10) for size in SIZES],
+    rows=served.both_mallocs(
+        [row("protocol", size, n) for size in SIZES for n in (10, 100)]
+        + [row("streams", size, 10) for size in SIZES]
+    ),
     open_session=open_session,
     needs=("trustme",),
     legend="server CPU time per message (user + kernel)",
