@@ -34,6 +34,8 @@ export CARGO_ZIGBUILD_PYTHON_PATH := $(abspath $(PY))
 MINOR = $$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # In CI a Cargo.lock that does not fit the manifests is an error.
 LOCKED := $(if $(CI),--locked)
+# What `pip install .` leaves in $(VENV): a copy of python/aioxide, which would be tested in its place.
+COPIED := $(wildcard $(VENV)/lib/python3.*/site-packages/aioxide/__init__.py)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 # The load generator of the benchmarks is a workspace of its own.
 LOADGEN := --manifest-path benchmarks/loadgen/Cargo.toml --target-dir target/loadgen
@@ -242,7 +244,7 @@ $(EXTRAS): $(STAMPS)/%: $(STAMPS)/%.txt
 	@touch $@
 
 $(STAMPS)/extension: $(RUST_SOURCES) pyproject.toml $(STAMPS)/dev \
-		$(if $(wildcard $(shell cat $(STAMPS)/extension 2> /dev/null)),,FORCE)
+		$(if $(wildcard $(shell cat $(STAMPS)/extension 2> /dev/null)),,FORCE) $(if $(COPIED),FORCE)
 	@scripts/prerequisites.sh $(PYTHON)
 	$(call say,building the extension for $$($(PY) --version); the first time takes some minutes)
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(call logged,$(VENV)/bin/maturin develop --release $(LOCKED))

@@ -1,20 +1,36 @@
 """What the examples share: the option `--loop`, a quiet Ctrl-C, a pool of processes.
 
-Nothing here is needed to use aioxide. An example imports this module before any library, so that a
-library which is not installed is told in a sentence.
+Nothing here is needed to use aioxide. An example imports this module before anything else: so a
+library that is not installed is told in a sentence, and Ctrl-C during the imports is as quiet as
+later.
 """
 
 from __future__ import annotations
 
+import sys
+from types import TracebackType
+
+
+def _excepthook(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.partition(".")[0]
+        how = "make build" if missing == "aioxide" else f"pip install {missing}"
+        sys.stderr.write(f"This example needs {missing}, which is not installed: {how}\n")
+    elif not isinstance(error, KeyboardInterrupt):  # Ctrl-C is quiet
+        sys.__excepthook__(kind, error, traceback)
+
+
+sys.excepthook = _excepthook
+
 import argparse
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import get_context
-from types import TracebackType
 from typing import NoReturn
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -81,17 +97,3 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _excepthook(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        missing = error.name.partition(".")[0]
-        how = "make build" if missing == "aioxide" else f"pip install {missing}"
-        sys.stderr.write(f"This example needs {missing}, which is not installed: {how}\n")
-    elif not isinstance(error, KeyboardInterrupt):  # Ctrl-C during the imports is as quiet
-        sys.__excepthook__(kind, error, traceback)
-
-
-sys.excepthook = _excepthook

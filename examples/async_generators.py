@@ -9,11 +9,11 @@ Runs by `aioxide.run` with asyncio's names: the loop looks after generators, wha
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-
-from _support import command_line
 
 import aioxide
 

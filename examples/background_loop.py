@@ -9,14 +9,14 @@ Runs by `aioxide.Runner` in the thread, with asyncio's names: both threads talk 
 
 from __future__ import annotations
 
+from _support import LoopFactory, command_line
+
 import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
-
-from _support import LoopFactory, command_line
 
 import aioxide
 

@@ -10,14 +10,14 @@ Runs by `aioxide.run` with asyncio's names, as aiohttp does itself.
 
 from __future__ import annotations
 
+from _support import command_line, process_pool
+
 import asyncio
 import hashlib
 import itertools
 import secrets
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-
-from _support import command_line, process_pool
 
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, web
 

@@ -9,9 +9,9 @@ Runs by `aioxide.run` with asyncio's names: tasks, and what waits for them, are 
 
 from __future__ import annotations
 
-import asyncio
-
 from _support import command_line
+
+import asyncio
 
 import aioxide
 

@@ -9,11 +9,11 @@ Runs by `aioxide.run` with asyncio's names: `create_server` and the transports a
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 from functools import partial
 from typing import cast
-
-from _support import command_line
 
 import aioxide
 

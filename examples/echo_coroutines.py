@@ -9,9 +9,9 @@ and this way they are the native ones.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from _support import quiet_ctrl_c
+
+from contextlib import suppress
 
 import aioxide as asyncio
 

@@ -9,12 +9,12 @@ Runs by `aioxide.run` with asyncio's names: the `sock_*` methods are the loop's.
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
-
-from _support import command_line
 
 import aioxide
 

@@ -8,11 +8,11 @@ Runs by `aioxide.run` with asyncio's names. TLS is asyncio's own code over the n
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 import ssl
 from contextlib import suppress
-
-from _support import command_line
 
 import trustme
 

@@ -9,13 +9,13 @@ Runs by `aioxide.run` with asyncio's names: signals are the loop's affair.
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 import os
 import signal
 import sys
 from contextlib import suppress
-
-from _support import command_line
 
 import aioxide
 

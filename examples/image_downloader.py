@@ -9,13 +9,13 @@ Runs by `aioxide.run` with asyncio's names: the smallest step for a program that
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 import itertools
 import random
 import tempfile
 from pathlib import Path
-
-from _support import command_line
 
 from aiohttp import ClientSession, TCPConnector, web
 
@@ -77,13 +77,18 @@ async def with_wait(downloader: Downloader) -> list[int]:
     numbers = iter(range(IMAGES))
     window: set[asyncio.Task[int]] = set()
     written: list[int] = []
-    while True:
-        for number in itertools.islice(numbers, AT_ONCE - len(window)):
-            window.add(asyncio.create_task(downloader.save(number)))
-        if not window:
-            return written
-        done, window = await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
-        written += [task.result() for task in done]
+    try:
+        while True:
+            for number in itertools.islice(numbers, AT_ONCE - len(window)):
+                window.add(asyncio.create_task(downloader.save(number)))
+            if not window:
+                return written
+            done, window = await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
+            written += [task.result() for task in done]
+    finally:  # unlike gather and TaskGroup, wait leaves its tasks to whoever made them
+        for task in window:
+            task.cancel()
+        await asyncio.gather(*window, return_exceptions=True)
 
 
 async def image(request: web.Request) -> web.Response:

@@ -10,13 +10,13 @@ Runs by `aioxide.run` with asyncio's names: the Task that awaits all this is the
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 import types
 from collections import deque
 from collections.abc import Generator
 from typing import Any
-
-from _support import command_line
 
 import aioxide
 

@@ -9,11 +9,11 @@ Runs by `aioxide.run` with asyncio's names: executors are the loop's affair.
 
 from __future__ import annotations
 
+from _support import command_line, process_pool
+
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-
-from _support import command_line, process_pool
 
 import aioxide
 
@@ -74,9 +74,11 @@ async def first_of_many() -> None:
         return number
 
     searches = [asyncio.create_task(asyncio.to_thread(search, number)) for number in range(4)]
-    done, pending = await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
-    print(f"first: {[task.result() for task in done]}, {len(pending)} still search")
-    enough.set()
+    try:
+        done, pending = await asyncio.wait(searches, return_when=asyncio.FIRST_COMPLETED)
+        print(f"first: {[task.result() for task in done]}, {len(pending)} still search")
+    finally:
+        enough.set()  # also if this task is cancelled: the end of the loop waits for its threads
     await asyncio.wait(pending)
     print(f"asked to stop: {sorted(stopped)}")
 

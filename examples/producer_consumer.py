@@ -9,10 +9,10 @@ methods of the loop, and this way they are the native ones.
 
 from __future__ import annotations
 
+from _support import quiet_ctrl_c
+
 import itertools
 from collections import Counter
-
-from _support import quiet_ctrl_c
 
 import aioxide as asyncio
 

@@ -9,11 +9,11 @@ Runs by `aioxide.run`; in a program of your own, `web.run_app(app, loop=aioxide.
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-
-from _support import command_line
 
 from aiohttp import ClientSession, web
 
@@ -74,11 +74,12 @@ async def order(request: web.Request) -> web.StreamResponse:
 async def countdown(request: web.Request) -> web.StreamResponse:
     """GET /countdown: a response that is sent piece by piece."""
     response = web.StreamResponse()
-    await response.prepare(request)
-    for number in (3, 2, 1):
-        await response.write(f"{number}\n".encode())
-        await asyncio.sleep(0.005)
-    await response.write_eof(b"we close\n")
+    with suppress(ConnectionResetError):  # whoever asked may have gone
+        await response.prepare(request)
+        for number in (3, 2, 1):
+            await response.write(f"{number}\n".encode())
+            await asyncio.sleep(0.005)
+        await response.write_eof(b"we close\n")
     return response
 
 

@@ -9,14 +9,14 @@ The client runs by `aioxide.run`: both loops are ours, and each has a thread of 
 
 from __future__ import annotations
 
+from _support import quiet_ctrl_c
+
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from socket import create_server
 from typing import Annotated
-
-from _support import quiet_ctrl_c
 
 import uvicorn
 from aiohttp import ClientSession

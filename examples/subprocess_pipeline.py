@@ -9,13 +9,13 @@ Runs by `aioxide.run` with asyncio's names: the loop starts the processes and wa
 
 from __future__ import annotations
 
+from _support import command_line
+
 import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
-
-from _support import command_line
 
 import aioxide
 

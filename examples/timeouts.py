@@ -9,9 +9,9 @@ Runs by `aioxide.run` with asyncio's names: cancelling is the Task's affair, and
 
 from __future__ import annotations
 
-import asyncio
-
 from _support import command_line
+
+import asyncio
 
 import aioxide
 
@@ -99,8 +99,8 @@ async def together() -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(slow(log))
-            await asyncio.sleep(0)
             group.create_task(failing())
+            await asyncio.sleep(60)  # the block itself is cancelled, too
     except* OSError as errors:
         print(f"TaskGroup: {errors.exceptions[0]}, {log}")
 

@@ -9,12 +9,12 @@ the native futures, timeouts and locks with it.
 
 from __future__ import annotations
 
+from _support import quiet_ctrl_c
+
 import asyncio
 import json
 from html.parser import HTMLParser
 from typing import Any
-
-from _support import quiet_ctrl_c
 
 from aiohttp import ClientSession, web
 

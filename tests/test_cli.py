@@ -191,6 +191,23 @@ def test_ctrl_c_while_the_program_is_read(place: Place) -> None:
     assert "aioxide" not in errors, "frames that are not the program's"
 
 
+@pytest.mark.parametrize("command", ["demo", "doctor"])
+def test_ctrl_c_while_a_command_is_imported(place: Place, command: str) -> None:
+    program = (
+        "import signal, sys\n"
+        "from aioxide.cli import main\n"
+        "class Pressing:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == sys.argv[2]:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Pressing)\n"
+        "main()\n"
+    )
+    module = {"demo": "aioxide.demo.options", "doctor": "aioxide.doctor.facts"}[command]
+    result = place.run("-c", program, command, module)
+    assert result == (130, "", f"aioxide {command}: interrupted\n")
+
+
 def test_command_is_indented_as_python_lets_it(place: Place) -> None:
     code, _, _ = place.same("-c", "\n    x = 1\n    print(x)\n")
     assert (code == 0) == (sys.version_info >= (3, 14))

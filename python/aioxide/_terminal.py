@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _typeshed import SupportsWrite
 
-__all__ = ("Parser", "fail", "write")
+__all__ = ("Parser", "fail", "interruptible", "write")
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +49,15 @@ def write(text: str) -> None:
         os.close(nowhere)
         if not isinstance(error, BrokenPipeError):
             fail(f"aioxide: cannot write to standard output: {error.strerror}", code=1)
+
+
+@contextmanager
+def interruptible(prog: str) -> Iterator[None]:
+    """End the process with one line and code 130 on Ctrl-C, also while the block imports."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(f"{prog}: interrupted", code=128 + signal.SIGINT)
 
 
 def fail(message: str, *, code: int = 2) -> NoReturn:

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import __version__, program
-from ._terminal import Parser, fail
+from ._terminal import Parser, fail, interruptible
 from .install import install
 
 if TYPE_CHECKING:
@@ -50,13 +50,15 @@ def main() -> None:
         case ["run", *words]:
             _run("aioxide run", words)
         case ["demo", *words]:
-            from .demo import main as demo
+            with interruptible("aioxide demo"):
+                from .demo import main as demo
 
-            sys.exit(demo(words))
+                sys.exit(demo(words))
         case ["doctor", *words]:
-            from .doctor import main as doctor
+            with interruptible("aioxide doctor"):
+                from .doctor import main as doctor
 
-            sys.exit(doctor(words))
+                sys.exit(doctor(words))
         case [other, *_]:
             parser.error(f"no such command: {other!r}; there are run, demo and doctor")
         case _:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from aioxide.demo import content, options, rounds
+from aioxide.demo import site as site_module
 from aioxide.demo.child import Child, ChildFailed
 
 SMALL = ["--pages=5", "--images=8", "--delay-ms=1", "--no-scheduling"]
@@ -122,3 +125,17 @@ def test_port_that_is_taken_is_said() -> None:
             pytest.raises(ChildFailed, match=f"port {port} is in use; --port=0 takes any"),
         ):
             child.hear()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.EADDRINUSE, "port 80 is in use"),
+        (errno.EACCES, "this user may not listen on port 80"),
+        (errno.EPERM, "this user may not listen on port 80"),
+        (errno.ENOBUFS, "cannot listen on port 80: No buffer space available"),
+    ],
+)
+def test_port_that_cannot_be_had_comes_with_what_to_do(code: int, reason: str) -> None:
+    said = site_module.no_port(80, OSError(code, os.strerror(code)))
+    assert said == f"{reason}; --port=0 takes any that is free"

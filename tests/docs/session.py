@@ -72,6 +72,8 @@ class Session:
         assert self._python.stdin is not None
         assert self._python.stdout is not None
         self._python.stdin.close()
+        if error is not None:
+            self._python.kill()  # what the rest of the page would have ended may still run in it
         self._python.wait()
         self._python.stdout.close()
         self._stderr.seek(0)

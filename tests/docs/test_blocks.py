@@ -111,3 +111,15 @@ def test_blocks_see_each_other(tmp_path: Path, web: tuple[str, int]) -> None:
         "with urlopen('http://127.0.0.1:8000/half.py') as got:\n    print(got.status)\n```\n"
         '```text title="prints"\n200\n```\n',
     )
+
+
+def test_page_that_fails_is_ended_with_its_threads(tmp_path: Path, web: tuple[str, int]) -> None:
+    """The block that would have ended them is not reached."""
+    text = (
+        "```python\nimport threading\nended = threading.Event()\n"
+        "threading.Thread(target=ended.wait).start()\n```\n"
+        "```python\nassert not ended\n```\n"
+        "```python\nended.set()\n```\n"
+    )
+    with pytest.raises(AssertionError, match=r"(?s)page.*AssertionError"):
+        session_of(tmp_path, web, text)

@@ -1,8 +1,8 @@
-"""Run a program, and press Ctrl-C when it has printed its first line.
+"""Run a program, and press Ctrl-C when it has printed its first line, or this one.
 
 A terminal sends the signal to all processes of the program, so does this: to its process group.
 
-Usage: python interrupted.py PROGRAM
+Usage: python interrupted.py PROGRAM [LINE]
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ from typing import Any, TextIO
 class Interrupting:
     """A stdout that sends the signal, once, at the end of a line."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, after: str | None) -> None:
         self._stream = stream
+        self._after = after
+        self._line = ""
         self._pressed = False
 
     def write(self, text: str) -> int:
         written = self._stream.write(text)
-        if text.endswith("\n") and not self._pressed:
+        self._line += text
+        if not text.endswith("\n"):
+            return written
+        line, self._line = self._line.rstrip("\n"), ""
+        if self._after in (None, line) and not self._pressed:
             self._pressed = True
             self._stream.flush()
             os.killpg(0, signal.SIGINT)
@@ -35,8 +41,8 @@ class Interrupting:
 
 
 if __name__ == "__main__":
-    program = sys.argv[1]
-    sys.argv[:] = sys.argv[1:]
+    program, *after = sys.argv[1:]
+    sys.argv[:] = [program]
     sys.path[0] = str(Path(program).parent)
-    sys.stdout = Interrupting(sys.stdout)  # type: ignore[assignment]
+    sys.stdout = Interrupting(sys.stdout, after[0] if after else None)  # type: ignore[assignment]
     runpy.run_path(program, run_name="__main__")

@@ -24,6 +24,20 @@ INTERRUPTED = str(Path(__file__).with_name("interrupted.py"))
 STRICT = ("-X", "dev", "-W", "error")
 # `-X dev` has a loop tell of what kept it busy: on a busy machine, anything.
 SLOW_CALLBACK = re.compile(r"^Executing .* took \d+\.\d+ seconds\n", re.MULTILINE)
+# Runs argv[1], whose folder is argv[2]; Ctrl-C is pressed when asyncio is first asked for.
+PRESSED_AT_ASYNCIO = """\
+import runpy, signal, sys
+
+class Pressing:
+    def find_spec(name, path=None, target=None):
+        if name == "asyncio":
+            signal.raise_signal(signal.SIGINT)
+
+assert "asyncio" not in sys.modules
+sys.meta_path.insert(0, Pressing)
+sys.path.insert(0, sys.argv[2])
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
 LIMIT = 40
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * LIMIT)]
@@ -110,6 +124,27 @@ def test_ends_quietly_on_ctrl_c(name: str, start: Callable[..., Run]) -> None:
     code, output, errors = run.finish()
     assert (code, errors) == (128 + signal.SIGINT, "")
     assert output
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_ends_on_ctrl_c_wherever_it_is(name: str, start: Callable[..., Run]) -> None:
+    """Pressed after any of these lines: no traceback, and nothing that waits for ever."""
+    need_libraries(name)
+    runs = [start(INTERRUPTED, str(FOLDER / f"{name}.py"), line) for line in EXPECTED[name]]
+    for line, run in zip(EXPECTED[name], runs, strict=True):
+        code, output, errors = run.finish()
+        assert errors == "", line
+        # After its last wait, or where it listens to the signal itself, it ends as it would have.
+        assert code in (0, 128 + signal.SIGINT), line
+        assert line in output.splitlines()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_ctrl_c_during_the_imports_is_quiet(name: str, start: Callable[..., Run]) -> None:
+    """asyncio is what takes most of them: pressed when it is asked for."""
+    program = str(FOLDER / f"{name}.py")
+    code, output, errors = start("-c", PRESSED_AT_ASYNCIO, program, str(FOLDER)).finish()
+    assert (code, output, errors) == (-signal.SIGINT, "", "")
 
 
 def test_wrong_option_is_one_line(start: Callable[..., Run]) -> None:

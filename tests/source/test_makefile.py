@@ -128,6 +128,21 @@ def test_other_python_needs_other_venv(house: Path) -> None:
     assert ".venv is of Python 3.1 and" in done.stderr
 
 
+def test_copy_of_the_package_is_replaced(house: Path) -> None:
+    """After `pip install .` into its environment, make puts the sources back in their place."""
+    site_packages = house / ".venv/lib/python3.11/site-packages"
+    (house / ".venv/bin").mkdir(parents=True)
+    (house / ".venv/bin/python").symlink_to(sys.executable)
+    (house / ".venv/.aioxide").mkdir()
+    for name in ("venv", "dev.txt", "dev"):
+        (house / ".venv/.aioxide" / name).touch()
+    (house / ".venv/.aioxide/extension").write_text("Makefile\n")
+    assert make("--question", "build", cwd=house).returncode == 0
+    (site_packages / "aioxide").mkdir(parents=True)
+    (site_packages / "aioxide/__init__.py").touch()
+    assert make("--question", "build", cwd=house).returncode == 1
+
+
 def test_clean_removes_only_what_make_made(house: Path) -> None:
     """An environment, a target folder or a file that somebody else made stays."""
     made = [

@@ -51,9 +51,9 @@ def _main(options: Options) -> int:
     if NEEDED in missing:
         return _refuse(f"needs {', '.join(missing)}: pip install 'aioxide[demo]'")
     if reason := unwritable_folder(options.output):
-        return _refuse(f"cannot write to {options.output}: {reason}")
+        return _refuse(f"cannot write to {options.output}: {reason}; --output=FOLDER names another")
     if options.json is not None and (reason := unwritable_file(options.json)):
-        return _refuse(f"cannot write {options.json}: {reason}")
+        return _refuse(f"cannot write {options.json}: {reason}; --json=PATH names another")
     from .show import show  # only now: it needs rich
 
     return show(options)

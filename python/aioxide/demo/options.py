@@ -146,7 +146,10 @@ def _between(least: int, most: int) -> Callable[[str], int]:
 
 
 def _delay(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 10_000:
         raise argparse.ArgumentTypeError(f"must be 0 to 10000, not {text}")
     return value

@@ -144,6 +144,16 @@ def _listen_to_parent(site: Site, stop: Callable[[], object]) -> None:
     loop.add_reader(fd, readable)
 
 
+def no_port(port: int, error: OSError) -> str:
+    """Why the site cannot listen there, and what to do."""
+    reasons = {errno.EADDRINUSE: f"port {port} is in use"}
+    reasons |= dict.fromkeys(
+        (errno.EACCES, errno.EPERM), f"this user may not listen on port {port}"
+    )
+    other = f"cannot listen on port {port}: {error.strerror or error}"
+    return f"{reasons.get(error.errno or 0, other)}; --port=0 takes any that is free"
+
+
 async def serve(pages: int, images: int, delay: float, port: int) -> None:
     content = build(pages, images)
     site = Site(content.documents, delay)
@@ -153,9 +163,7 @@ async def serve(pages: int, images: int, delay: float, port: int) -> None:
     try:
         server = await loop.create_server(lambda: Connection(site), HOST, port, backlog=1024)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SystemExit(f"port {port} is in use; --port=0 takes any that is free") from None
-        raise SystemExit(f"cannot listen on port {port}: {error.strerror or error}") from None
+        raise SystemExit(no_port(port, error)) from None
     gc.freeze()  # the content, which lives until the end
     _say(
         {
