@@ -3,7 +3,8 @@
 The server has a certificate for its address, and the client trusts the authority that signed it,
 and nobody else. A second client, which trusts the usual authorities, refuses to talk to it.
 
-Runs by `aioxide.run` with asyncio's names. TLS is asyncio's own code over the native transport.
+Runs by `aioxide.run` with asyncio's names. The handshake is asyncio's own code,
+and what follows it is native.
 """
 
 from __future__ import annotations
