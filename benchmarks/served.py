@@ -24,7 +24,7 @@ from spread import USER_AND_KERNEL
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import harness
     from benchmark import Setting
@@ -62,8 +62,13 @@ class Row:
     short: bool = False
 
 
-def both_mallocs(rows: Sequence[Row]) -> list[Row]:
-    """These rows, and each again with malloc as it is in a process that has just begun."""
+def both_mallocs(
+    rows: Sequence[Row], usual: Callable[[Row], bool] = lambda _row: True
+) -> list[Row]:
+    """These rows, and each again with malloc as it is in a process that has just begun.
+
+    Those that are not usual are only measured by name.
+    """
 
     def as_fresh(settled: Row) -> Row:
         return replace(
@@ -73,6 +78,7 @@ def both_mallocs(rows: Sequence[Row]) -> list[Row]:
             server=(*settled.server, "--malloc", "fresh"),
             # The bare server has no Python that could be in one state or the other.
             floor=None,
+            usual=usual(settled),
             short=False,
         )
 
