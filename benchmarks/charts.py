@@ -49,9 +49,15 @@ CHARTS = (
 
 
 def rows_of(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, float]]]:
-    """Titles, and the median ratio over uvloop of each implementation."""
+    """Titles, and the median ratio over uvloop of each implementation.
+
+    Rows of a benchmark that was measured on several Pythons say on which.
+    """
     found = []
+    benchmarks = [record["benchmark"] for record in records]
     for record in records:
+        several = benchmarks.count(record["benchmark"]) > 1
+        where = f", {record['python']['version'].rpartition('.')[0]}" if several else ""
         for row in record["rows"]:
             cells = row["implementations"]
             if record["baseline"] not in cells:
@@ -63,7 +69,7 @@ def rows_of(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, f
                 if ratio is not None:
                     medians[name] = ratio.median
             if medians:
-                found.append((row["title"], medians))
+                found.append((row["title"] + where, medians))
     return found
 
 

@@ -171,5 +171,13 @@ def test_rows_of_the_readme_exist() -> None:
         assert set(rows) <= set(suite.BENCHMARKS[name].rows)
 
 
+def test_rows_of_a_chart_say_of_which_python_they_are() -> None:
+    other = record(python={"version": "3.14.1"})
+    assert charts.rows_of([record()])[0][0] == "Protocol, 100 x 64 B"
+    titles = [title for title, _ in charts.rows_of([record(), other])]
+    assert titles[0] == "Protocol, 100 x 64 B, 3.13"
+    assert titles[len(titles) // 2] == "Protocol, 100 x 64 B, 3.14"
+
+
 def test_charts_are_of_benchmarks_that_exist() -> None:
     assert {name for chart in charts.CHARTS for name in chart.benchmarks} <= set(suite.BENCHMARKS)
