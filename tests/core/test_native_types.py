@@ -109,7 +109,6 @@ EVENT_LOOP = {
     "shutdown_asyncgens": _RARE,
     "shutdown_default_executor": _RARE,
     "sock_sendfile": _SET_UP,
-    "start_tls": _SET_UP,
     "subprocess_exec": _SET_UP,
     "subprocess_shell": _SET_UP,
 }
