@@ -11,7 +11,6 @@ use crate::ffi::weak_link::{self, KnownBy, Link};
 use crate::ffi::{Any, Class, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit, value};
 use crate::future::Waiter;
 use crate::hooks::{Hooked, Hooks, replaced};
-use crate::transport::StreamTransport;
 
 /// asyncio's `_DEFAULT_LIMIT`, in bytes.
 pub(super) const DEFAULT_LIMIT: usize = 1 << 16;
@@ -304,12 +303,6 @@ impl Inst<StreamReader> {
         self.transport.set(transport.own());
         Ok(())
     }
-}
-
-/// The transport as one of ours whose methods nobody has overridden.
-#[inline]
-pub(super) fn plain_transport(transport: &Any) -> Option<&Inst<StreamTransport>> {
-    transport.as_exact::<StreamTransport>()
 }
 
 /// A native reader behind any object.

@@ -1,7 +1,7 @@
 //! The core of a StreamWriter.
 
 use super::drain;
-use super::reader::{StreamReader, native, plain_transport};
+use super::reader::{StreamReader, native};
 use crate::ffi::attribute::plain;
 use crate::ffi::call::Signature;
 use crate::ffi::error::{Kind, resource_warning};
@@ -10,6 +10,7 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
 use crate::future::Waiter;
+use crate::transport::plain_transport;
 
 /// The state behind `aioxide.StreamWriter`.
 #[derive(Debug, Default)]

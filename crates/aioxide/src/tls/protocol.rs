@@ -11,7 +11,7 @@ use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
 use crate::hooks::{Hooked, Hooks, replaced, set_attribute};
 use crate::stream::StreamProtocol;
-use crate::transport::StreamTransport;
+use crate::transport::plain_transport;
 
 /// What one record of TLS carries at most. OpenSSL gives out one at a time.
 const RECORD: usize = 16 * 1024;
@@ -423,7 +423,7 @@ impl Inst<SslProtocol> {
         } else if let Some(outgoing) = self.outgoing.get() {
             let data = outgoing.call_method0(&names().read)?;
             if let (1.., Some(transport)) = (length(&data), self.transport.get()) {
-                match transport.as_exact::<StreamTransport>() {
+                match plain_transport(&transport) {
                     Some(native) => native.write(&data)?,
                     None => drop(transport.call_method1(&names().write, &data)?),
                 }
@@ -467,7 +467,7 @@ impl Inst<SslProtocol> {
         let Some(transport) = self.transport.get() else {
             return Ok(false);
         };
-        match transport.as_exact::<StreamTransport>() {
+        match plain_transport(&transport) {
             Some(native) => Ok(native.is_closing()),
             None => transport.call_method0(&names().is_closing)?.is_truthy(),
         }

@@ -55,7 +55,7 @@ use aioxide_core::flow_control::FlowControl;
 
 use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::module::{import, imports};
-use crate::ffi::{Class, Inst, Native, Object, Own, Res, Slot, Visit, value};
+use crate::ffi::{Any, Class, Inst, Native, Object, Own, Res, Slot, Visit, value};
 use accepted::Accepted;
 use common::{Common, Transport};
 use flow::{Outgoing, Sends};
@@ -69,6 +69,12 @@ pub(crate) use listener::{Listener, accept, describe_accept};
 pub(crate) use owners::at;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use sendfile::{SendFile, hooks as sendfile_hooks};
+
+/// The transport as one of ours whose methods nobody has overridden.
+#[inline]
+pub(crate) fn plain_transport(transport: &Any) -> Option<&Inst<StreamTransport>> {
+    transport.as_exact::<StreamTransport>()
+}
 
 /// The state behind `aioxide.StreamTransport`.
 #[derive(Debug, Default)]
