@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,16 @@ import aioxide
 from helpers import (
     Implementation,
     Recorder,
+    Service,
     attach,
+    port_of,
     recv_all,
     recv_exactly,
     tcp_pair,
     turns,
     until,
 )
+from net.tls import Certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -312,6 +316,29 @@ async def test_drain_sends(implementation: Implementation) -> None:
     assert there(far) == b"drained at once"
     protocol.transport.set_protocol(protocol)
     await finish(protocol, far)
+
+
+async def test_drain_under_tls_sends(implementation: Implementation) -> None:
+    """What is held back there is the connection's below."""
+    names: Any = aioxide if implementation.name == "aioxide" else asyncio
+    tls = Certificates()
+    service = await Service().start(ssl=tls.server)
+    _, writer = await names.open_connection(
+        "127.0.0.1", port_of(service.server), ssl=tls.client, server_hostname="localhost"
+    )
+    (far,) = await service.accepted()
+    await turns(2)
+    arrives = far.transport.get_extra_info("socket")
+    writer.write(b"drained ")
+    writer.write(b"at once")
+    await writer.drain()
+    assert select.select([arrives], [], [], 5)[0], "nothing was sent"
+    await far.received(15)
+    assert bytes(far.data) == b"drained at once"
+    writer.close()
+    await writer.wait_closed()
+    service.made.clear()
+    await service.close()
 
 
 async def test_two_transports_in_turn() -> None:

@@ -10,6 +10,7 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
 use crate::future::Waiter;
+use crate::tls::connection_of;
 use crate::transport::plain_transport;
 
 /// The state behind `aioxide.StreamWriter`.
@@ -102,6 +103,10 @@ impl Inst<StreamWriter> {
     pub(super) fn send_held_back(&self) -> Res<()> {
         let transport = self.transport()?;
         if let Some(native) = plain_transport(&transport) {
+            native.uncork();
+        } else if let Some(below) = connection_of(&transport)?
+            && let Some(native) = plain_transport(&below)
+        {
             native.uncork();
         }
         Ok(())

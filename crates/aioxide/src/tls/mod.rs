@@ -26,6 +26,7 @@ use crate::ffi::Res;
 use crate::ffi::module::Module;
 
 pub(crate) use protocol::SslProtocol;
+pub(crate) use transport::connection_of;
 
 /// Makes the classes.
 pub(crate) fn build() -> Res<()> {

@@ -462,6 +462,11 @@ impl Inst<SslProtocol> {
         Ok(())
     }
 
+    /// The transport below; none before the connection is made, and after it is lost.
+    pub(super) fn below(&self) -> Option<Object> {
+        self.transport.get().filter(|below| !below.is_none())
+    }
+
     /// Whether the connection below closes.
     pub(super) fn is_transport_closing(&self) -> Res<bool> {
         let Some(transport) = self.transport.get() else {

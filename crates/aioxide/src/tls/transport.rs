@@ -8,7 +8,7 @@ use crate::ffi::buffer::bytes_slice;
 use crate::ffi::call::Signature;
 use crate::ffi::method::{flag, function, instance_method};
 use crate::ffi::module::{Module, imports, names};
-use crate::ffi::{Any, Args, Object, Raised, Res, value};
+use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 
 const WRITE: Signature<2> = Signature {
     function: "write",
@@ -63,6 +63,22 @@ fn is_closing(args: Args<'_>) -> Res<Object> {
         Some(native) => flag(native.is_transport_closing()?),
         None => protocol.call_method0(&names()._is_transport_closing),
     }
+}
+
+/// The connection below a transport that is under TLS, below all of it where TLS runs over TLS; the
+/// transport itself if it is not.
+pub(crate) fn connection_of(transport: &Any) -> Res<Option<Object>> {
+    let mut below = transport.own();
+    while below.is_subtype_of(&imports().ssl_transport)
+        && let Some(protocol) = below.getattr_opt(&names()._ssl_protocol)?
+    {
+        let native = protocol.downcast::<SslProtocol>();
+        match native.and_then(Inst::<SslProtocol>::below) {
+            Some(next) => below = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(below))
 }
 
 fn method<F>(
