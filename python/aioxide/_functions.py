@@ -4,27 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-__all__ = ["dress"]
+from . import _aioxide
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+__all__ = ["dress", "dress_methods", "mark"]
 
 
-def dress(function: Any, original: Any, module: str) -> Any:
-    """Give a native function the signature of asyncio's, and make it a coroutine function too.
+def dress(function: Any, original: Any, module: str, owner: type | None = None) -> Any:
+    """Let a native function look like asyncio's: `inspect` reads the signature off the code, and
+    whether it is a coroutine function.
 
     Args:
         function: the native function, which is changed and returned.
         original: asyncio's function of the same name.
         module: where the function is to be found.
+        owner: the class it is a method of, if it is one.
     """
     function.__module__ = module
-    function.__signature__ = inspect.signature(original)
+    if owner is not None:
+        function.__qualname__ = f"{owner.__qualname__}.{function.__name__}"
     function.__annotations__ = dict(original.__annotations__)
-    if inspect.iscoroutinefunction(original):
-        # What asyncio.iscoroutinefunction looks for, and since 3.12 inspect's as well.
-        marker = getattr(asyncio.coroutines, "_is_coroutine", None)
-        if marker is not None:
-            function._is_coroutine = marker
-        if hasattr(inspect, "markcoroutinefunction"):
-            inspect.markcoroutinefunction(function)
+    function.__code__ = original.__code__
+    function.__defaults__ = original.__defaults__
+    function.__kwdefaults__ = original.__kwdefaults__
+    function.__text_signature__ = None  # The other says more, and would not be asked.
+    return function
+
+
+def dress_methods(cls: type, asyncios: type | None = None) -> None:
+    """Let the native coroutine methods of a class look like those of asyncio's class.
+
+    Args:
+        cls: the class; its methods may be those of its bases in Rust.
+        asyncios: asyncio's class, if it has one like it.
+    """
+    for base in cls.__mro__:
+        for name, function in vars(base).items():
+            if type(function) is not _aioxide.Function:
+                continue
+            original = getattr(asyncios, name, None)
+            if inspect.isfunction(original):
+                dress(function, original, cls.__module__, cls)
+            else:
+                mark(function)
+
+
+def mark(function: _F) -> _F:
+    """Make a function that only gives back a coroutine a coroutine function, and return it."""
+    # What asyncio.iscoroutinefunction looks for, and since 3.12 inspect's as well.
+    marker = getattr(asyncio.coroutines, "_is_coroutine", None)
+    if marker is not None:
+        function._is_coroutine = marker  # type: ignore[attr-defined]
+    if hasattr(inspect, "markcoroutinefunction"):
+        inspect.markcoroutinefunction(function)
     return function

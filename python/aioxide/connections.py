@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
 from ._base import LoopPart
+from ._functions import mark
 from .tls import SSLProtocol
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ _STREAM: Any = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 class Connections(LoopPart):
     """The socket part of the event loop."""
 
+    @mark
     def create_connection(  # type: ignore[override]  # the keywords are asyncio's
         self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],

@@ -8,9 +8,11 @@ import sys
 import threading
 from asyncio.base_events import _format_handle  # type: ignore[attr-defined]
 from asyncio.log import logger
+from asyncio.selector_events import BaseSelectorEventLoop
 from typing import TYPE_CHECKING, Any
 
 from . import _aioxide, _registry
+from ._functions import dress_methods
 from .names import Names
 from .signals import SignalHandlers
 from .subprocess import Subprocesses
@@ -108,6 +110,10 @@ class EventLoop(  # type: ignore[misc]
     def _report_slow(self, handle: Any, seconds: float) -> None:
         """Log a callback or a task step that held the loop up in debug mode."""
         logger.warning("Executing %s took %.3f seconds", _format_handle(handle), seconds)
+
+
+# Of the usual loop: the base has the sock_* methods as names only.
+dress_methods(EventLoop, BaseSelectorEventLoop)
 
 
 def __getattr__(name: str) -> Any:

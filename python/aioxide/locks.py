@@ -10,6 +10,7 @@ import asyncio.locks
 from typing import Any
 
 from . import _aioxide
+from ._functions import dress_methods
 
 __all__ = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore")
 
@@ -86,6 +87,10 @@ class Barrier(_aioxide.BarrierCore, asyncio.locks.Barrier):
     """
 
     __slots__ = ()
+
+
+for _class in (Barrier, Condition, Event, Lock, Semaphore):
+    dress_methods(_class, getattr(asyncio.locks, _class.__name__))
 
 
 def __getattr__(name: str) -> Any:

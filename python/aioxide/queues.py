@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _aioxide
+from ._functions import dress_methods
 
 if sys.version_info >= (3, 13):
     from asyncio.queues import QueueEmpty, QueueFull, QueueShutDown
@@ -39,6 +40,9 @@ class Queue(_aioxide.QueueCore, asyncio.queues.Queue[_T]):
     """
 
     __slots__ = ()
+
+
+dress_methods(Queue, asyncio.queues.Queue)
 
 
 class PriorityQueue(Queue[_OrderedT], asyncio.queues.PriorityQueue[_OrderedT]):

@@ -11,6 +11,7 @@ import asyncio.streams
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
+from ._functions import dress_methods
 
 if TYPE_CHECKING:
     import ssl
@@ -185,6 +186,10 @@ class StreamReaderProtocol(_aioxide.StreamReaderProtocolCore, _Protocol):
 
 
 # What the running Python's streams do, and those of other versions do not.
+dress_methods(StreamReader, _Reader)
+dress_methods(StreamWriter, _Writer)
+dress_methods(StreamReaderProtocol, _Protocol)
+
 _KEEPS_WRITER = hasattr(_Protocol, "_replace_writer")
 _CLOSES_WHEN_CANCELLED = "cancelled" in {
     name

@@ -12,7 +12,7 @@ else:
     import inspect
 
     from . import _aioxide
-    from ._functions import dress
+    from ._functions import dress, dress_methods
 
     __all__ = asyncio.timeouts.__all__
 
@@ -29,6 +29,7 @@ else:
 
         __signature__ = inspect.signature(asyncio.timeouts.Timeout)
 
+    dress_methods(Timeout, asyncio.timeouts.Timeout)
     _aioxide._set_timeout_class(Timeout)
     timeout = dress(_aioxide.timeout, asyncio.timeouts.timeout, __name__)
     timeout_at = dress(_aioxide.timeout_at, asyncio.timeouts.timeout_at, __name__)

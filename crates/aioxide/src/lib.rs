@@ -41,11 +41,11 @@ use pyo3::prelude::*;
 fn _aioxide(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::module::fill(module, |module| {
         ffi::module::initialise()?;
+        ffi::function::build()?;
         handle::build()?;
         future::build()?;
         task::build()?;
         coroutine::build_shared()?;
-        ffi::function::build()?;
         combinators::build()?;
         event_loop::build()?;
         event_loop::build_dns()?;
@@ -65,6 +65,7 @@ mod exports {
     use crate::combinators::{self, Gathering, Group, Observer, Sleep, Timeout, Wait, WaitFor};
     use crate::coroutine::Coroutine;
     use crate::event_loop::{LoopCore, NameLookup, Resolver};
+    use crate::ffi::function::Function;
     use crate::ffi::method::function;
     use crate::ffi::module::Module;
     use crate::ffi::{Args, Native, Object, Raised, Res, task_mirror, value};
@@ -149,6 +150,7 @@ mod exports {
         module.add("FileCore", FileCore::class().as_any())?;
         module.add("FileRing", Ring::class().as_any())?;
         module.add("TextCore", TextCore::class().as_any())?;
+        module.add("Function", Function::class().as_any())?;
         module.add("Future", Future::class().as_any())?;
         module.add("Task", Task::class().as_any())?;
         module.add("Handle", Handle::class().as_any())?;

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import _aioxide
+from .._functions import dress_methods
 from ._parts import insist, joined, write_rest
 from ._turns import Turns
 
@@ -670,3 +671,6 @@ class BinaryFile(_aioxide.FileCore, Turns):
         self._users -= 1
         if not self._users and self._unused is not None and not self._unused.done():
             self._unused.set_result(None)
+
+
+dress_methods(BinaryFile)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import _aioxide
+from .._functions import dress_methods
 from ._turns import Turns
 
 if TYPE_CHECKING:
@@ -492,3 +493,6 @@ class TextFile(_aioxide.TextCore, Turns):
     def detach(self) -> BinaryFile:
         """Refuse: the buffer goes with the file."""
         raise io.UnsupportedOperation("detach")
+
+
+dress_methods(TextFile)

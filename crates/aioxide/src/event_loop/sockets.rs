@@ -79,12 +79,12 @@ fn sock_accept(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 }
 
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
-    b.method(c"sock_recv", sock_recv, c"sock_recv($self, sock, n)\n--\n\nReceive at most n bytes from a non-blocking socket. A coroutine.\n\nb'' is the end of the stream.")
-        .method(c"sock_recv_into", sock_recv_into, c"sock_recv_into($self, sock, buf)\n--\n\nReceive into a writable buffer; gives how many bytes came. A coroutine.")
-        .method(c"sock_recvfrom", sock_recvfrom, c"sock_recvfrom($self, sock, bufsize)\n--\n\nReceive a datagram of at most bufsize bytes; gives it and its sender's address. A coroutine.")
-        .method(c"sock_recvfrom_into", sock_recvfrom_into, c"sock_recvfrom_into($self, sock, buf, nbytes=0)\n--\n\nReceive a datagram into a writable buffer; gives its size and its sender's address. A coroutine.")
-        .method(c"sock_sendall", sock_sendall, c"sock_sendall($self, sock, data)\n--\n\nSend all of data. A coroutine.\n\nAfter an error nobody knows how much of it has arrived.")
-        .method(c"sock_sendto", sock_sendto, c"sock_sendto($self, sock, data, address)\n--\n\nSend a datagram to address; gives how many bytes were sent. A coroutine.")
-        .method(c"sock_connect", sock_connect, c"sock_connect($self, sock, address)\n--\n\nConnect to address, whose host may be a name. A coroutine.")
-        .method(c"sock_accept", sock_accept, c"sock_accept($self, sock)\n--\n\nAccept a connection; gives a non-blocking socket and the peer's address. A coroutine.")
+    b.coroutine(c"sock_recv", sock_recv, c"sock_recv($self, sock, n)\n--\n\nReceive at most n bytes from a non-blocking socket. A coroutine.\n\nb'' is the end of the stream.")
+        .coroutine(c"sock_recv_into", sock_recv_into, c"sock_recv_into($self, sock, buf)\n--\n\nReceive into a writable buffer; gives how many bytes came. A coroutine.")
+        .coroutine(c"sock_recvfrom", sock_recvfrom, c"sock_recvfrom($self, sock, bufsize)\n--\n\nReceive a datagram of at most bufsize bytes; gives it and its sender's address. A coroutine.")
+        .coroutine(c"sock_recvfrom_into", sock_recvfrom_into, c"sock_recvfrom_into($self, sock, buf, nbytes=0)\n--\n\nReceive a datagram into a writable buffer; gives its size and its sender's address. A coroutine.")
+        .coroutine(c"sock_sendall", sock_sendall, c"sock_sendall($self, sock, data)\n--\n\nSend all of data. A coroutine.\n\nAfter an error nobody knows how much of it has arrived.")
+        .coroutine(c"sock_sendto", sock_sendto, c"sock_sendto($self, sock, data, address)\n--\n\nSend a datagram to address; gives how many bytes were sent. A coroutine.")
+        .coroutine(c"sock_connect", sock_connect, c"sock_connect($self, sock, address)\n--\n\nConnect to address, whose host may be a name. A coroutine.")
+        .coroutine(c"sock_accept", sock_accept, c"sock_accept($self, sock)\n--\n\nAccept a connection; gives a non-blocking socket and the peer's address. A coroutine.")
 }

@@ -1,26 +1,57 @@
 //! `Function`: a native function that passes for what `def` or `async def` makes.
 //!
-//! A built-in function takes no attributes, and so can be neither marked as a coroutine function
-//! (`inspect.markcoroutinefunction`) nor given the annotated signature of asyncio's. This one is
-//! an object with an instance dict for that, and is called as fast, by vectorcall.
+//! A built-in function or method has no signature but in its docstring, and is no coroutine function
+//! to anybody: not to frameworks that ask before they call, not to `unittest.mock`, which then makes
+//! a mock that cannot be awaited. `inspect` takes an object for a function if it has what it reads of
+//! one: `__code__`, `__defaults__`, `__kwdefaults__` and names. This one has them, from asyncio's
+//! function of the same name (`_functions.py`), becomes a method in a class, and is called as fast as a
+//! built-in, by vectorcall.
+//!
+//! What `functools.wraps` copies is the instance dict; the code is not in there.
 
 use std::ffi::CStr;
 
 use pyo3::ffi;
 
+use super::attribute::plain;
 use super::call::Args;
-use super::error::{Res, guard};
+use super::error::{Raised, Res, guard};
 use super::module::names;
 use super::native_type::{Class, Native, object_class};
-use super::object::Object;
+use super::object::{Any, Object};
 use super::trampoline::item;
 use super::value;
-use super::{Inst, Visit};
+use super::{Inst, Slot, Visit};
 
 /// `aioxide.Function`. Its first field is where CPython finds what to call.
 #[repr(C)]
 pub(crate) struct Function {
     vectorcall: ffi::vectorcallfunc,
+    code: Slot,
+    defaults: Slot,
+    keyword_defaults: Slot,
+    text_signature: Slot,
+}
+
+impl Function {
+    fn new(vectorcall: ffi::vectorcallfunc) -> Self {
+        Function {
+            vectorcall,
+            code: Slot::default(),
+            defaults: Slot::default(),
+            keyword_defaults: Slot::default(),
+            text_signature: Slot::default(),
+        }
+    }
+
+    fn slots(&self) -> [&Slot; 4] {
+        [
+            &self.code,
+            &self.defaults,
+            &self.keyword_defaults,
+            &self.text_signature,
+        ]
+    }
 }
 
 impl std::fmt::Debug for Function {
@@ -41,10 +72,18 @@ impl Native for Function {
         &FUNCTION
     }
     fn empty() -> Self {
-        Function { vectorcall: unmade }
+        Function::new(unmade)
     }
-    fn traverse(&self, _visit: &mut Visit) {}
-    fn clear(&self) {}
+    fn traverse(&self, visit: &mut Visit) {
+        for slot in self.slots() {
+            slot.visit(visit);
+        }
+    }
+    fn clear(&self) {
+        for slot in self.slots() {
+            slot.clear();
+        }
+    }
 }
 
 /// # Safety
@@ -56,7 +95,7 @@ unsafe extern "C" fn unmade(
     _names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     guard(std::ptr::null_mut(), || {
-        Err(super::Raised::type_error("a function without a body"))
+        Err(Raised::type_error("a function without a body"))
     })
 }
 
@@ -81,31 +120,218 @@ where
     })
 }
 
+/// The object that a method is called on, and the arguments that follow it.
+///
+/// # Safety
+/// A vectorcall array and its count, as [`Args::from_vectorcall`] wants them; `function` is alive.
+#[inline(always)]
+unsafe fn receiver<'a, T: Native>(
+    function: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> Res<(&'a Inst<T>, Args<'a>)> {
+    // SAFETY: see above; what is behind the first is an array too, and one shorter.
+    unsafe {
+        let count = ffi::PyVectorcall_NARGS(count).cast_unsigned();
+        if count > 0
+            && let Some(this) = Any::from_ptr::<'a>(*args).downcast::<T>()
+        {
+            return Ok((this, Args::from_vectorcall(args.add(1), count - 1, names)));
+        }
+        Err(wrong_receiver(Any::from_ptr(function)))
+    }
+}
+
+#[cold]
+fn wrong_receiver(function: &Any) -> Raised {
+    match function.getattr(&names().__qualname__) {
+        Ok(name) => Raised::type_error(&format!(
+            "{}() wants an object of its class first",
+            name.text_lossy()
+        )),
+        Err(raised) => raised,
+    }
+}
+
+/// # Safety
+/// CPython calls it by the vectorcall protocol.
+unsafe extern "C" fn method0<T: Native, F>(
+    function: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
+{
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: `item` by `Method::without_arguments`; the rest as it came.
+        unsafe {
+            let (this, rest) = receiver::<T>(function, args, count, names)?;
+            if rest.positional.is_empty() && rest.names.is_empty() {
+                return item::<F>()(this).map(Object::into_ptr);
+            }
+            Err(takes_none(Any::from_ptr(function)))
+        }
+    })
+}
+
+#[cold]
+fn takes_none(function: &Any) -> Raised {
+    match function.getattr(&names().__qualname__) {
+        Ok(name) => Raised::type_error(&format!("{}() takes no arguments", name.text_lossy())),
+        Err(raised) => raised,
+    }
+}
+
+/// # Safety
+/// CPython calls it by the vectorcall protocol.
+unsafe extern "C" fn method<T: Native, F>(
+    function: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    F: Fn(&Inst<T>, Args<'_>) -> Res<Object> + Copy + 'static,
+{
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: `item` by `Method::with_arguments`; the rest as it came.
+        unsafe {
+            let (this, rest) = receiver::<T>(function, args, count, names)?;
+            item::<F>()(this, rest).map(Object::into_ptr)
+        }
+    })
+}
+
+/// A method of a class that is still to be made.
+#[derive(Clone, Copy)]
+pub(super) struct Method {
+    name: &'static CStr,
+    /// As in a `PyMethodDef`: the signature, a line of its own, the text.
+    doc: &'static CStr,
+    vectorcall: ffi::vectorcallfunc,
+}
+
+impl Method {
+    pub(super) fn without_arguments<T: Native, F>(
+        name: &'static CStr,
+        _f: F,
+        doc: &'static CStr,
+    ) -> Self
+    where
+        F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
+    {
+        Method {
+            name,
+            doc,
+            vectorcall: method0::<T, F>,
+        }
+    }
+
+    pub(super) fn with_arguments<T: Native, F>(
+        name: &'static CStr,
+        _f: F,
+        doc: &'static CStr,
+    ) -> Self
+    where
+        F: Fn(&Inst<T>, Args<'_>) -> Res<Object> + Copy + 'static,
+    {
+        Method {
+            name,
+            doc,
+            vectorcall: method::<T, F>,
+        }
+    }
+
+    /// Its name, and the function itself.
+    pub(super) fn make(self, class: &Any) -> Res<(Object, Object)> {
+        let name = self.name.to_string_lossy();
+        let doc = self.doc.to_string_lossy();
+        let (signature, doc) = doc.split_once("\n--\n\n").unwrap_or(("", &doc));
+        let owner = class.getattr(&names().__name__)?.text_lossy();
+        let function = made(
+            Function::new(self.vectorcall),
+            &name,
+            &format!("{owner}.{name}"),
+            doc,
+        )?;
+        if let Some(signature) = signature.strip_prefix(&*name) {
+            let signature = value::text(signature)?;
+            function.setattr(&*value::text("__text_signature__")?, &signature)?;
+        }
+        Ok((value::text(&name)?, function))
+    }
+}
+
+/// # Safety
+/// CPython calls it through the slot: the instance is NULL where a class is asked.
+unsafe extern "C" fn bind(
+    function: *mut ffi::PyObject,
+    instance: *mut ffi::PyObject,
+    _class: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: live objects; a new reference or NULL.
+    unsafe {
+        if instance.is_null() {
+            ffi::Py_INCREF(function);
+            return function;
+        }
+        PyMethod_New(function, instance)
+    }
+}
+
+// SAFETY: CPython exports it with this signature; PyO3 does not have it.
+unsafe extern "C" {
+    fn PyMethod_New(function: *mut ffi::PyObject, this: *mut ffi::PyObject) -> *mut ffi::PyObject;
+}
+
 fn repr(this: &Inst<Function>) -> Res<Object> {
     let name = this.as_any().getattr(&names().__qualname__)?.text_lossy();
     let address = this.as_any().address();
     value::text(&format!("<function {name} at {address:#x}>"))
 }
 
-/// A module-level function, with its name and its docstring.
+/// As any function, it is copied as itself, and pickled as the name it goes by.
+fn reduce(this: &Inst<Function>) -> Res<Object> {
+    this.as_any().getattr(&names().__qualname__)
+}
+
+/// A function, with its name and its docstring.
 pub(crate) fn create<F>(name: &str, _f: F, doc: &str) -> Res<Object>
 where
     F: Fn(Args<'_>) -> Res<Object> + Copy + 'static,
 {
-    let function = FUNCTION
-        .create(Function {
-            vectorcall: vectorcall::<F>,
-        })?
-        .into_object();
-    let name = value::text(name)?;
-    function.setattr(&names().__name__, &name)?;
-    function.setattr(&names().__qualname__, &name)?;
+    made(Function::new(vectorcall::<F>), name, name, doc)
+}
+
+fn made(function: Function, name: &str, qualified: &str, doc: &str) -> Res<Object> {
+    let function = FUNCTION.create(function)?.into_object();
+    function.setattr(&names().__name__, &*value::text(name)?)?;
+    function.setattr(&names().__qualname__, &*value::text(qualified)?)?;
     function.setattr(&*value::text("__doc__")?, &*value::text(doc)?)?;
     Ok(function)
 }
 
 /// Makes the class.
 pub(crate) fn build() -> Res<()> {
-    FUNCTION.build(object_class(), |b| b.not_constructible().repr(repr))?;
+    FUNCTION.build(object_class(), |b| {
+        let b = b
+            .not_constructible()
+            .repr(repr)
+            .method_descriptor(bind)
+            .method0(
+                c"__reduce__",
+                reduce,
+                c"__reduce__($self, /)\n--\n\nThe name, for copy and pickle.",
+            );
+        plain!(b, Function,
+            c"__code__" => code, c"The code of asyncio's, for inspect.";
+            c"__defaults__" => defaults, c"The defaults of parameters.";
+            c"__kwdefaults__" => keyword_defaults, c"The defaults of keyword-only parameters.";
+            c"__text_signature__" => text_signature, c"The signature, where there is no code.";
+        )
+    })?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use pyo3::ffi;
 
 use super::call::Args;
 use super::error::{Raised, Res};
+use super::function;
 use super::instance::Inst;
 use super::native_type::Native;
 use super::object::{Any, Object};
@@ -31,6 +32,10 @@ pub(crate) struct TypeBuilder<T> {
     pub(super) hidden_iternext: Option<ffi::iternextfunc>,
     /// The same for `tp_iter`.
     pub(super) hidden_iter: Option<ffi::getiterfunc>,
+    /// What goes into the finished class.
+    pub(super) functions: Vec<function::Method>,
+    /// Found in a class, an instance is called with that class's instance first.
+    pub(super) is_method_descriptor: bool,
     state: PhantomData<T>,
 }
 
@@ -52,6 +57,8 @@ impl<T: Native> TypeBuilder<T> {
             constructible: true,
             hidden_iternext: None,
             hidden_iter: None,
+            functions: Vec::new(),
+            is_method_descriptor: false,
             state: PhantomData,
         }
     }
@@ -201,6 +208,36 @@ impl<T: Native> TypeBuilder<T> {
             ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
             doc,
         )
+    }
+
+    /// `async def name(self)`: a coroutine function to all who ask.
+    pub(crate) fn coroutine0<F>(mut self, name: &'static CStr, f: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&Inst<T>) -> Res<Object> + Copy + 'static,
+    {
+        self.functions
+            .push(function::Method::without_arguments(name, f, doc));
+        self
+    }
+
+    /// `async def name(self, *args, **kwargs)`.
+    pub(crate) fn coroutine<F>(mut self, name: &'static CStr, f: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&Inst<T>, Args<'_>) -> Res<Object> + Copy + 'static,
+    {
+        self.functions
+            .push(function::Method::with_arguments(name, f, doc));
+        self
+    }
+
+    /// Instances are methods of the classes they are found in.
+    ///
+    /// CPython may then call them with the object first and without asking `bind` for a bound
+    /// method, so `bind` must make nothing else.
+    pub(super) fn method_descriptor(mut self, bind: ffi::descrgetfunc) -> Self {
+        self.is_method_descriptor = true;
+        self.slot(ffi::Py_tp_descr_get, bind as *mut c_void);
+        self
     }
 
     /// `Class[...]`: a `types.GenericAlias`.
@@ -392,17 +429,6 @@ where
             ptr::null_mut(),
         ))
     }
-}
-
-// SAFETY: CPython exports it with this signature; PyO3 does not have it.
-unsafe extern "C" {
-    fn PyInstanceMethod_New(function: *mut ffi::PyObject) -> *mut ffi::PyObject;
-}
-
-/// A function as a method: found in a class, it gets the instance first.
-pub(crate) fn instance_method(function: &Any) -> Res<Object> {
-    // SAFETY: a live callable; a new reference or NULL.
-    unsafe { Object::from_new(PyInstanceMethod_New(function.as_ptr())) }
 }
 
 /// A bound built-in method: `name`, called with one argument, on `this`.

@@ -323,7 +323,11 @@ impl<T: Native> Class<T> {
             flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;
             builder.vectorcall(offset);
         }
+        if builder.is_method_descriptor {
+            flags |= ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
+        }
         let (iternext, iter) = (builder.hidden_iternext, builder.hidden_iter);
+        let functions = std::mem::take(&mut builder.functions);
         let slots = builder.finish();
         let mut spec = ffi::PyType_Spec {
             name: T::NAME.as_ptr(),
@@ -347,11 +351,30 @@ impl<T: Native> Class<T> {
             unsafe { (*ptype).tp_iter = Some(iter) };
         }
         self.ptype.set(ptype);
+        for function in functions {
+            let (name, function) = function.make(self.as_any())?;
+            self.put(&name, &function)?;
+        }
         Ok(self.as_any())
     }
 }
 
 impl<T: Native> Class<T> {
+    /// Puts something into the class as if it had been made with it.
+    ///
+    /// Unlike `setattr` it leaves the slots alone, which call what we have given them, not
+    /// `__anext__` and the like by name.
+    fn put(&self, name: &Any, value: &Any) -> Res<()> {
+        let ptype = self.ptype.get();
+        // SAFETY: a finished heap type of ours that no other code has seen yet, with a dict.
+        unsafe {
+            let dict = (*ptype).tp_dict;
+            Raised::check(ffi::PyDict_SetItem(dict, name.as_ptr(), value.as_ptr()))?;
+            ffi::PyType_Modified(ptype);
+        }
+        Ok(())
+    }
+
     /// The place of an object's instance dict, if it is ours.
     ///
     /// # Safety

@@ -212,6 +212,12 @@ const READLINE: Signature<1> = Signature {
     positional: 1,
     required: 0,
 };
+const WRITE: Signature<1> = Signature {
+    function: "write",
+    parameters: [c"data"],
+    positional: 1,
+    required: 1,
+};
 const PREAD: Signature<2> = Signature {
     function: "pread",
     parameters: [c"size", c"offset"],
@@ -261,8 +267,9 @@ fn next(this: &Inst<FileCore>) -> Res<Object> {
     on_file(this, Which::Next, None, None)
 }
 
-fn write(this: &Inst<FileCore>, data: &Any) -> Res<Object> {
-    on_file(this, Which::Write, Some(data), None)
+fn write(this: &Inst<FileCore>, args: Args<'_>) -> Res<Object> {
+    let [data] = args.bind(&WRITE)?;
+    on_file(this, Which::Write, data, None)
 }
 
 fn pread(this: &Inst<FileCore>, args: Args<'_>) -> Res<Object> {
@@ -293,20 +300,20 @@ fn text_itself(this: &Inst<TextCore>) -> Res<Object> {
 }
 
 pub(super) fn binary_methods(b: TypeBuilder<FileCore>) -> TypeBuilder<FileCore> {
-    b.method(c"read", read, c"read($self, size=-1, /)\n--\n\nRead up to size bytes, or to the end.")
-        .method(c"readline", readline, c"readline($self, size=-1, /)\n--\n\nRead a line, or up to size bytes of it.")
-        .method1(c"write", write, c"write($self, data, /)\n--\n\nWrite bytes; how many.")
-        .method(c"pread", pread, c"pread($self, size, offset)\n--\n\nRead up to size bytes at an offset. The position stays.")
+    b.coroutine(c"read", read, c"read($self, size=-1, /)\n--\n\nRead up to size bytes, or to the end.")
+        .coroutine(c"readline", readline, c"readline($self, size=-1, /)\n--\n\nRead a line, or up to size bytes of it.")
+        .coroutine(c"write", write, c"write($self, data, /)\n--\n\nWrite bytes; how many.")
+        .coroutine(c"pread", pread, c"pread($self, size, offset)\n--\n\nRead up to size bytes at an offset. The position stays.")
         .async_iterates(itself, next)
 }
 
 pub(super) fn text_methods(b: TypeBuilder<TextCore>) -> TypeBuilder<TextCore> {
-    b.method(
+    b.coroutine(
         c"read",
         read_text,
         c"read($self, size=-1, /)\n--\n\nRead up to size characters, or to the end.",
     )
-    .method(
+    .coroutine(
         c"readline",
         readline_text,
         c"readline($self, size=-1, /)\n--\n\nRead a line, or up to size characters of it.",

@@ -506,7 +506,7 @@ pub(super) fn build() -> Res<()> {
             .method(c"connection_lost", connection_lost, c"connection_lost($self, exc)\n--\n\nTell the reader, and whoever drains or waits for the end.")
             .method0(c"pause_writing", pause_writing, c"pause_writing($self)\n--\n\nThe transport has too much to send: drain() waits.")
             .method0(c"resume_writing", resume_writing, c"resume_writing($self)\n--\n\nThe transport has sent enough: drain() goes on.")
-            .method0(c"_drain_helper", drain_helper, c"_drain_helper($self)\n--\n\nWait while writing is paused. A coroutine.")
+            .coroutine0(c"_drain_helper", drain_helper, c"_drain_helper($self)\n--\n\nWait while writing is paused. A coroutine.")
             .method(c"_get_close_waiter", get_close_waiter, c"_get_close_waiter($self, stream)\n--\n\nA future that is done when the connection is closed.")
             .method(c"_watch", watch, c"_watch($self, task, transport)\n--\n\nCall _served() when the task ends that serves the transport.")
             .attribute(c"_stream_reader_wr", get_weak_reader, set_weak_reader, c"A weak reference to the reader.")

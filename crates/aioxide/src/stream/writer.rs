@@ -263,9 +263,9 @@ pub(super) fn build() -> Res<()> {
             .method0(c"can_write_eof", can_write_eof, c"can_write_eof($self)\n--\n\nWhether write_eof() is supported.")
             .method0(c"close", close, c"close($self)\n--\n\nClose the stream once everything is sent; wait_closed() waits for that.")
             .method0(c"is_closing", is_closing, c"is_closing($self)\n--\n\nWhether the stream is closed or being closed.")
-            .method0(c"wait_closed", wait_closed, c"wait_closed($self)\n--\n\nWait until the stream is closed. A coroutine.")
+            .coroutine0(c"wait_closed", wait_closed, c"wait_closed($self)\n--\n\nWait until the stream is closed. A coroutine.")
             .method(c"get_extra_info", get_extra_info, c"get_extra_info($self, name, default=None)\n--\n\nWhat the transport tells of itself.")
-            .method0(c"drain", drain_method, c"drain($self)\n--\n\nWait while the transport has too much to send. A coroutine.\n\nRaises the error that the connection ended with, or ConnectionResetError.")
+            .coroutine0(c"drain", drain_method, c"drain($self)\n--\n\nWait while the transport has too much to send. A coroutine.\n\nRaises the error that the connection ended with, or ConnectionResetError.")
             .getter(c"transport", get_transport, c"The transport.")
             .getter(c"_complete_fut", get_complete, c"A future that is done.");
         plain!(b, StreamWriter,

@@ -447,23 +447,23 @@ pub(super) fn build() -> Res<()> {
             .init(init)
             .set_attribute(set_attribute)
             .repr(repr)
-            .method0(
+            .coroutine0(
                 c"wait",
                 wait,
                 c"wait($self)\n--\n\nWait until as many tasks do as the barrier asks for. Gives each its own number.",
             )
-            .method0(
+            .coroutine0(
                 c"reset",
                 reset,
                 c"reset($self)\n--\n\nStart anew. Those that wait get BrokenBarrierError.",
             )
-            .method0(
+            .coroutine0(
                 c"abort",
                 abort,
                 c"abort($self)\n--\n\nBreak the barrier. Those that wait, and those that come, get BrokenBarrierError.",
             )
-            .method0(c"__aenter__", aenter, c"__aenter__($self)\n--\n\nThe same as wait().")
-            .method(c"__aexit__", aexit, c"__aexit__($self, *args)\n--\n\nDoes nothing.")
+            .coroutine0(c"__aenter__", aenter, c"__aenter__($self)\n--\n\nThe same as wait().")
+            .coroutine(c"__aexit__", aexit, c"__aexit__($self, *args)\n--\n\nDoes nothing.")
             .getter(c"parties", parties, c"How many tasks it takes.")
             .getter(c"n_waiting", n_waiting, c"How many tasks wait now.")
             .getter(c"broken", is_broken, c"Whether the barrier is broken.")

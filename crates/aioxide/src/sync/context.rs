@@ -51,12 +51,12 @@ fn wrong_exit_args() -> Raised {
 
 /// `__aenter__` and `__aexit__`.
 pub(super) fn methods<T: Context>(b: TypeBuilder<T>) -> TypeBuilder<T> {
-    b.method0(
+    b.coroutine0(
         c"__aenter__",
         aenter::<T>,
         c"__aenter__($self)\n--\n\nAcquire it; the value is None.",
     )
-    .method(
+    .coroutine(
         c"__aexit__",
         aexit::<T>,
         c"__aexit__($self, exc_type, exc, tb)\n--\n\nRelease it.",

@@ -222,7 +222,7 @@ pub(super) fn build() -> Res<()> {
                 clear_method,
                 c"clear($self)\n--\n\nTake the flag back.",
             )
-            .method0(
+            .coroutine0(
                 c"wait",
                 wait,
                 c"wait($self)\n--\n\nWait until the flag is set. Gives True.",

@@ -325,7 +325,7 @@ pub(super) fn build() -> Res<()> {
             .set_attribute(set_attribute)
             .repr(repr)
             .method0(c"locked", locked, c"locked($self)\n--\n\nWhether the lock is taken.")
-            .method0(
+            .coroutine0(
                 c"acquire",
                 acquire,
                 c"acquire($self)\n--\n\nTake the lock, after those that asked for it before. Gives True.",

@@ -401,7 +401,7 @@ pub(super) fn build() -> Res<()> {
                 locked,
                 c"locked($self)\n--\n\nWhether acquire() would have to wait.",
             )
-            .method0(
+            .coroutine0(
                 c"acquire",
                 acquire,
                 c"acquire($self)\n--\n\nTake one unit, after those that asked for one before. Gives True.",

@@ -6,7 +6,8 @@
 use super::protocol::SslProtocol;
 use crate::ffi::buffer::bytes_slice;
 use crate::ffi::call::Signature;
-use crate::ffi::method::{flag, function, instance_method};
+use crate::ffi::function;
+use crate::ffi::method::flag;
 use crate::ffi::module::{Module, imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 
@@ -81,28 +82,17 @@ pub(crate) fn connection_of(transport: &Any) -> Res<Option<Object>> {
     Ok(Some(below))
 }
 
-fn method<F>(
-    name: &'static std::ffi::CStr,
-    function_: F,
-    doc: &'static std::ffi::CStr,
-) -> Res<Object>
-where
-    F: Fn(Args<'_>) -> Res<Object> + Copy + 'static,
-{
-    instance_method(&*function(name, function_, doc)?)
-}
-
 pub(super) fn export(module: &Module) -> Res<()> {
-    let write: &Any = &*method(
-        c"write",
+    let write = function::create(
+        "write",
         write,
-        c"write($self, /, data)\n--\n\nEncrypt and send data, now or later. Never blocks.",
+        "Encrypt and send data, now or later. Never blocks.",
     )?;
-    module.add("_write_tls", write)?;
-    let is_closing: &Any = &*method(
-        c"is_closing",
+    module.add("_write_tls", &write)?;
+    let is_closing = function::create(
+        "is_closing",
         is_closing,
-        c"is_closing($self, /)\n--\n\nWhether the transport closes or is closed.",
+        "Whether the transport closes or is closed.",
     )?;
-    module.add("_is_tls_closing", is_closing)
+    module.add("_is_tls_closing", &is_closing)
 }

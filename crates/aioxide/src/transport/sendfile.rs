@@ -505,8 +505,8 @@ fn sock_sendfile_native(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 
 /// The two hooks of the loop.
 pub(crate) fn hooks(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
-    b.method(c"_sendfile_native", sendfile_native, c"_sendfile_native($self, transp, file, offset, count)\n--\n\nSend a file through a transport, inside the kernel. A coroutine.")
-        .method(c"_sock_sendfile_native", sock_sendfile_native, c"_sock_sendfile_native($self, sock, file, offset, count)\n--\n\nSend a file through a socket, inside the kernel. A coroutine.")
+    b.coroutine(c"_sendfile_native", sendfile_native, c"_sendfile_native($self, transp, file, offset, count)\n--\n\nSend a file through a transport, inside the kernel. A coroutine.")
+        .coroutine(c"_sock_sendfile_native", sock_sendfile_native, c"_sock_sendfile_native($self, sock, file, offset, count)\n--\n\nSend a file through a socket, inside the kernel. A coroutine.")
 }
 
 /// Makes the class.

@@ -179,8 +179,8 @@ fn getnameinfo(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 }
 
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
-    b.method(c"getaddrinfo", getaddrinfo, c"getaddrinfo($self, host, port, *, family=0, type=0, proto=0, flags=0)\n--\n\nsocket.getaddrinfo() without blocking the loop. A coroutine.\n\nNumeric hosts and ports are answered at once.")
-        .method(c"getnameinfo", getnameinfo, c"getnameinfo($self, sockaddr, flags=0)\n--\n\nsocket.getnameinfo() without blocking the loop. A coroutine.")
+    b.coroutine(c"getaddrinfo", getaddrinfo, c"getaddrinfo($self, host, port, *, family=0, type=0, proto=0, flags=0)\n--\n\nsocket.getaddrinfo() without blocking the loop. A coroutine.\n\nNumeric hosts and ports are answered at once.")
+        .coroutine(c"getnameinfo", getnameinfo, c"getnameinfo($self, sockaddr, flags=0)\n--\n\nsocket.getnameinfo() without blocking the loop. A coroutine.")
 }
 
 pub(super) fn build() -> Res<()> {

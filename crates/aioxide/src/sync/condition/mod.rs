@@ -310,15 +310,15 @@ pub(super) fn build() -> Res<()> {
             .init(init)
             .set_attribute(set_attribute)
             .repr(repr)
-            .method0(c"acquire", acquire, c"acquire($self)\n--\n\nThe lock's acquire().")
+            .coroutine0(c"acquire", acquire, c"acquire($self)\n--\n\nThe lock's acquire().")
             .method0(c"release", release, c"release($self)\n--\n\nThe lock's release().")
             .method0(c"locked", locked, c"locked($self)\n--\n\nThe lock's locked().")
-            .method0(
+            .coroutine0(
                 c"wait",
                 wait::wait,
                 c"wait($self)\n--\n\nRelease the lock, wait for a notification, and take the lock again. Gives True.\n\nRaises RuntimeError if the lock is not taken.",
             )
-            .method(
+            .coroutine(
                 c"wait_for",
                 wait::wait_for,
                 c"wait_for($self, predicate)\n--\n\nWait until predicate() is true, and give its value.",

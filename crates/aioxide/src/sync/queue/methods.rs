@@ -332,7 +332,7 @@ pub(in super::super) fn build() -> Res<()> {
                 full,
                 c"full($self)\n--\n\nWhether there are maxsize items; never if maxsize is 0.",
             )
-            .method(
+            .coroutine(
                 c"put",
                 put,
                 c"put($self, item)\n--\n\nAdd an item, when there is room for it.\n\nRaises QueueShutDown if the queue is shut down.",
@@ -342,7 +342,7 @@ pub(in super::super) fn build() -> Res<()> {
                 put_nowait,
                 c"put_nowait($self, item)\n--\n\nAdd an item, or raise QueueFull.\n\nRaises QueueShutDown if the queue is shut down.",
             )
-            .method0(
+            .coroutine0(
                 c"get",
                 calls::get,
                 c"get($self)\n--\n\nTake an item, when there is one.\n\nRaises QueueShutDown if the queue is shut down and has none.",
@@ -357,7 +357,7 @@ pub(in super::super) fn build() -> Res<()> {
                 task_done,
                 c"task_done($self)\n--\n\nSay that an item got from the queue has been dealt with.\n\nRaises ValueError if that is said more often than items were put.",
             )
-            .method0(
+            .coroutine0(
                 c"join",
                 calls::join,
                 c"join($self)\n--\n\nWait until every item has been dealt with.",
