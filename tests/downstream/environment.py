@@ -24,6 +24,14 @@ HERE = Path(__file__).parent
 DEBIAN = "http://deb.debian.org/debian trixie main"
 #: What the runs may see of our own environment: no proxies, no settings of Python or of pytest.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
+#: Where pytest looks for settings, and the beginning of the section's name.
+PYTEST_SECTIONS = {
+    "pytest.ini": "",
+    ".pytest.ini": "",
+    "pyproject.toml": "[tool.pytest",
+    "tox.ini": "[pytest]",
+    "setup.cfg": "[tool:pytest]",
+}
 
 
 class FetchError(Exception):
@@ -70,10 +78,10 @@ class Cache:
 
         Not everything that belongs to the package need be there, as long as the archive is.
         """
-        lists = self.root / "apt"
+        lists = self.root / "apt" / "lists"
         (lists / "partial").mkdir(parents=True, exist_ok=True)
         keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-        sources = lists / "sources"
+        sources = lists.parent / "sources"  # apt-get clears the folder of lists of what is not one.
         sources.write_text(f"deb-src [signed-by={keys}] {DEBIAN}\n")
         apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={sources}", "-o"]
         apt += ["Dir::Etc::sourceparts=-", "-o", f"Dir::State::lists={lists}"]
@@ -132,6 +140,9 @@ class Cache:
             archive.extractall(folder, filter="data")
         for name in suite.remove:
             (target / name).rename(target / f"original-{name}")
+        if not any(_configures_pytest(target / name) for name in PYTEST_SECTIONS):
+            # Else pytest takes the settings, and the names of tests, of a project around the cache.
+            (target / "pytest.ini").write_text("[pytest]\n")
         return target
 
     def records(self) -> Path:
@@ -139,6 +150,10 @@ class Cache:
         folder = self.root / "records"
         folder.mkdir(exist_ok=True)
         return folder
+
+
+def _configures_pytest(path: Path) -> bool:
+    return path.is_file() and PYTEST_SECTIONS[path.name] in path.read_text(encoding="utf-8")
 
 
 def _installed() -> Path:

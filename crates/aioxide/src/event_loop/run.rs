@@ -5,8 +5,9 @@
 //! loop after the iteration in which it was called.
 //!
 //! Polling costs a system call, most of an iteration's time. While callbacks are ready it is done
-//! only every `tuning::POLL_ITERATIONS` iterations or `tuning::POLL_NANOS`, whichever comes first, and not at all
-//! when no descriptor is watched. An idle loop sleeps in it, with the GIL released.
+//! only every `tuning::POLL_ITERATIONS` iterations or `tuning::POLL_NANOS`, whichever comes first, and after an
+//! iteration that has sent something; and not at all when no descriptor is watched. An idle loop
+//! sleeps in it, with the GIL released.
 
 use std::os::fd::AsRawFd;
 
@@ -95,6 +96,13 @@ impl Inst<LoopCore> {
             stop_iteration::forget();
         }
         Ok(())
+    }
+
+    /// Something was sent or closed. Who waits for it may be on this very loop, and is told in the
+    /// next turn, as on asyncio: programs write, give way once or twice, and look for the effect.
+    #[inline(always)]
+    pub(crate) fn expect_events(&self) {
+        self.skipped.set(tuning::POLL_ITERATIONS);
     }
 
     #[inline]

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 
+use aioxide_driver::reactor::Interest;
 use aioxide_driver::sys;
 
 use super::{Method, NO_FD, SOCK_OP, SockCall, SockOp};
@@ -106,6 +107,9 @@ impl SockCall {
 impl Inst<SockOp> {
     #[inline]
     fn first_step(&self, core: &Inst<LoopCore>) -> Res<Step> {
+        if self.method.side() == Interest::WRITE {
+            core.expect_events();
+        }
         match self.first_attempt()? {
             Some(result) => Ok(Step::Return(result)),
             None => self.suspend(core).map(Step::Await),
@@ -245,6 +249,9 @@ impl Inst<SockOp> {
             // Cancelled: whoever awaits us will hear of it.
             self.unwatch();
             return Ok(());
+        }
+        if self.method.side() == Interest::WRITE {
+            self.core()?.expect_events();
         }
         match self.attempt() {
             Ok(Some(result)) => {

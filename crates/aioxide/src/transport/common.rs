@@ -187,6 +187,14 @@ impl<T: Transport> Inst<T> {
         Ok(())
     }
 
+    /// The other end may hear of what is done now: see [`Inst::<LoopCore>::expect_events`].
+    #[inline]
+    pub(super) fn expect_events(&self) {
+        if let Some(core) = self.common().loop_.get() {
+            core.expect_events();
+        }
+    }
+
     /// `file.close()`, once.
     pub(super) fn close_file(&self) -> Res<()> {
         if T::close_bare(self)? {

@@ -265,6 +265,7 @@ impl Inst<StreamTransport> {
     /// Sends what was held back. What the socket does not take waits in the transport's own queue.
     #[inline]
     fn send_held(&self, core: &Inst<LoopCore>, mut held: Held) -> Res<()> {
+        core.expect_events();
         let size = match &held.only {
             Some(only) => bytes_slice(only).map_or(0, <[u8]>::len),
             None => held.queue.size(),
