@@ -7,6 +7,7 @@ import contextlib
 import gc
 import ssl
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -210,6 +211,31 @@ class TestWrites:
         client.incoming.write(bytes(client.data))
         assert client.tls.read(100) == b"HTTP/1.1 200 OK\r\n\r\nbody"
         await over(service, client)
+
+    async def test_lines_that_close(self, tls: Certificates) -> None:
+        """What was there before the end is sent with it, what comes after is for nobody."""
+
+        def lines() -> Iterator[bytes]:
+            yield b"before"
+            near.transport.close()
+            yield b"after"
+
+        async with secure(tls.client, tls.server) as (near, far):
+            near.transport.writelines(lines())
+        assert far.data == b"before"
+
+    async def test_lines_that_fail(self, tls: Certificates) -> None:
+        """What was there before is sent with the next write."""
+
+        def lines() -> Iterator[bytes]:
+            yield b"before, "
+            raise ZeroDivisionError
+
+        async with secure(tls.client, tls.server) as (near, far):
+            with pytest.raises(ZeroDivisionError):
+                near.transport.writelines(lines())
+            near.transport.write(b"after")
+            assert await far.received(13) == b"before, after"
 
     async def test_limits(self, tls: Certificates) -> None:
         """With marks of nothing there is always too much, and then again little enough."""

@@ -345,6 +345,10 @@ impl Inst<SslProtocol> {
     }
 
     fn write_list(&self, list: &Any) -> Res<()> {
+        // Iterating over anything else runs Python, which may close the connection halfway.
+        if !list.is_plain_collection() {
+            return self.stock1(&names()._write_appdata, list);
+        }
         let Some(openssl) = self.ready_to_write()? else {
             return self.stock1(&names()._write_appdata, list);
         };
