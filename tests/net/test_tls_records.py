@@ -325,6 +325,17 @@ class TestClasses:
         await service.close()
 
 
+async def test_closing_with_what_is_below(tls: Certificates) -> None:
+    """From 3.12.8 and 3.13.1 on (cpython#118950): a drain() in a loop hears of the end."""
+    async with secure(tls.client, tls.server, finish=False) as (near, far):
+        protocol: Any = near.transport._ssl_protocol  # type: ignore[attr-defined]
+        protocol._transport.abort()
+        tells = hasattr(asyncio.sslproto.SSLProtocol, "_is_transport_closing")
+        assert near.transport.is_closing() is tells
+        await asyncio.gather(near.lost, far.lost)
+        assert near.transport.is_closing()
+
+
 @pytest.mark.aioxide_only  # asyncio has it from 3.14.3 on (cpython#142352)
 async def test_a_hello_that_came_too_early(tls: Certificates) -> None:
     """A client that does not wait for the server's word: its hello is in the reader already."""

@@ -139,6 +139,8 @@ pub(crate) struct Imports {
     pub(crate) check_ssl_socket: Object,
     pub(crate) ssl_protocol: Object,
     pub(crate) ssl_transport: Object,
+    /// Whether a transport under TLS closes once the one below does, too.
+    pub(crate) ssl_closes_with_transport: bool,
     /// `(SSLWantReadError, SSLSyscallError)`; like the next one only where Python has `ssl`.
     pub(crate) ssl_again_errors: Option<Object>,
     pub(crate) ssl_object: Option<Object>,
@@ -221,6 +223,9 @@ impl Imports {
             datagram_header: datagram_header()?,
             exc_info_names: value::tuple(&[&names.exc_info])?,
             socket_class: member(&*import("socket")?, "socket")?,
+            ssl_closes_with_transport: member(&ssl_protocols, "SSLProtocol")?
+                .getattr_opt(&names._is_transport_closing)?
+                .is_some(),
             ssl_protocol: member(&ssl_protocols, "SSLProtocol")?,
             ssl_transport: member(&ssl_protocols, "_SSLProtocolTransport")?,
             ssl_again_errors: optional(&ssl_protocols, "SSLAgainErrors")?,

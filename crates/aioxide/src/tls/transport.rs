@@ -55,10 +55,10 @@ fn is_closing(args: Args<'_>) -> Res<Object> {
         return Err(without_self());
     };
     let closed = transport.getattr(&names()._closed)?.is_truthy()?;
-    if closed || imports().version < (3, 14) {
+    // From 3.12.8, 3.13.1 and 3.14 on, the connection below is asked too.
+    if closed || !imports().ssl_closes_with_transport {
         return flag(closed);
     }
-    // From 3.14 on, the connection below is asked too.
     let protocol = transport.getattr(&names()._ssl_protocol)?;
     match protocol.downcast::<SslProtocol>() {
         Some(native) => flag(native.is_transport_closing()?),
