@@ -268,6 +268,31 @@ class TestWhatIsReplaced:
             near.transport.write(b", again")
             assert await far.received(15) == b"question, again"
 
+    @pytest.mark.parametrize(
+        "method",
+        ["buffer_updated", "_do_read", "_do_read__copied", "_write_appdata", "_process_outgoing"],
+    )
+    async def test_a_method_of_asyncios_class(self, tls: Certificates, method: str) -> None:
+        """As patches of asyncio itself do it, for all connections."""
+        calls = 0
+
+        def counting(protocol: Any, *args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return original(protocol, *args)
+
+        stock = asyncio.sslproto.SSLProtocol
+        original = getattr(stock, method)
+        async with secure(tls.client, tls.server) as (near, far):
+            with mock.patch.object(stock, method, counting):
+                near.transport.write(b"question")
+                assert await far.received(8) == b"question"
+                assert calls
+            had = calls
+            near.transport.write(b", again")
+            assert await far.received(15) == b"question, again"
+            assert calls == had
+
     async def test_a_class_of_ssl_objects(self, tls: Certificates) -> None:
         """A context's own class does all the reading and writing."""
         calls: list[str] = []

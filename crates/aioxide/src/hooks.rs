@@ -27,6 +27,10 @@ pub(crate) trait Hooked: Native {
     fn asyncio_class() -> Option<&'static Any> {
         None
     }
+    /// What that class had under these names at import, if patching it counts as well.
+    fn asyncio_methods() -> Option<&'static [Object]> {
+        None
+    }
 }
 
 /// Which methods are replaced: 0 for none.
@@ -53,7 +57,7 @@ fn learn<T: Hooked>(this: &Inst<T>) -> Res<u16> {
             (None, Some(theirs)) => theirs.getattr(name)?,
             (None, None) => continue,
         };
-        if !class.getattr(name)?.is(&original) {
+        if !class.getattr(name)?.is(&original) || is_patched::<T>(bit, name)? {
             of_class |= 1 << bit;
         }
     }
@@ -61,6 +65,17 @@ fn learn<T: Hooked>(this: &Inst<T>) -> Res<u16> {
     // Asked for last: looking something up is what gives a class its number.
     hooks.version.set(this.as_any().class_version());
     Ok(of_class | hooks.of_instance.get())
+}
+
+/// Whether asyncio's class has another method by now.
+fn is_patched<T: Hooked>(bit: usize, name: &Any) -> Res<bool> {
+    match (T::asyncio_class(), T::asyncio_methods()) {
+        (Some(theirs), Some(methods)) => {
+            let now = theirs.getattr(name)?;
+            Ok(methods.get(bit).is_some_and(|method| !now.is(method)))
+        }
+        _ => Ok(false),
+    }
 }
 
 /// `__setattr__`: as `object` does it, and with an eye on the names.

@@ -74,6 +74,9 @@ pub(crate) struct SslProtocol {
 
 static SSL_PROTOCOL: Class<SslProtocol> = Class::new(0);
 
+/// asyncio's methods that may be replaced, as they are at import.
+static METHODS: Global<Vec<Object>> = Global::new();
+
 impl SslProtocol {
     fn slots(&self) -> [&Slot; 12] {
         [
@@ -117,7 +120,7 @@ impl Native for SslProtocol {
 
 impl Hooked for SslProtocol {
     fn names() -> &'static [&'static Object] {
-        static NAMES: Global<[&'static Object; 10]> = Global::new();
+        static NAMES: Global<[&'static Object; 11]> = Global::new();
         if NAMES.try_get().is_none() {
             let names = names();
             NAMES.set([
@@ -131,6 +134,7 @@ impl Hooked for SslProtocol {
                 &names._control_app_writing,
                 &names._control_ssl_reading,
                 &names._get_write_buffer_size,
+                &names._get_read_buffer_size,
             ]);
         }
         NAMES.get()
@@ -141,6 +145,9 @@ impl Hooked for SslProtocol {
     }
     fn asyncio_class() -> Option<&'static Any> {
         Some(&imports().ssl_protocol)
+    }
+    fn asyncio_methods() -> Option<&'static [Object]> {
+        METHODS.try_get().map(Vec::as_slice)
     }
 }
 
@@ -560,6 +567,12 @@ macro_rules! marks {
 }
 
 pub(super) fn build() -> Res<()> {
+    let methods = SslProtocol::names().iter();
+    METHODS.set(
+        methods
+            .map(|name| imports().ssl_protocol.getattr(name))
+            .collect::<Res<_>>()?,
+    );
     SSL_PROTOCOL.build(object_class(), |b| {
         let b = b
             .doc(c"SSLProtocolCore()\n--\n\nThe native half of SSLProtocol.")
