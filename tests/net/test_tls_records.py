@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from helpers import Recorder, Service, port_of, turns
+from helpers import Contexts, Recorder, Service, port_of, turns
 from net.tls import Certificates, secure
 
 pytestmark = pytest.mark.usefixtures("loop")
@@ -81,6 +81,12 @@ async def over(service: Service, client: Recorder) -> None:
     client.transport.abort()
     await client.lost
     await service.close()
+
+
+async def past_tickets(client: Recorder, server: Recorder) -> None:
+    """Nothing is on its way to the client: TCP would answer an abort with a reset."""
+    server.transport.write(b"x")
+    await client.received(1)
 
 
 class TestPieces:
@@ -212,6 +218,12 @@ class TestWrites:
         assert client.tls.read(100) == b"HTTP/1.1 200 OK\r\n\r\nbody"
         await over(service, client)
 
+    async def test_many_small_ones(self, tls: Certificates) -> None:
+        async with secure(tls.client, tls.server) as (near, far):
+            for byte in BLOCK[:5000]:
+                near.transport.write(b"%c" % byte)
+            assert await far.received(5000) == BLOCK[:5000]
+
     async def test_lines_that_close(self, tls: Certificates) -> None:
         """What was there before the end is sent with it, what comes after is for nobody."""
 
@@ -248,6 +260,49 @@ class TestWrites:
             near.transport.set_write_buffer_limits(high=10)
             assert near.events == ["made", "pause", "resume", "pause", "resume"]
             assert await far.received(2) == b"xy"
+
+
+class TestErrorsOfOpenSSL:
+    async def test_in_the_middle_of_a_write(self, tls: Certificates, contexts: Contexts) -> None:
+        """The second of three records fails: then nothing of the write is sent."""
+        records = 0
+        error = ZeroDivisionError("while a record is made")
+
+        def look(conn: ssl.SSLObject, direction: str, *about: Any) -> None:
+            nonlocal records
+            if armed and direction == "write" and about[1].name == "HEADER":
+                records += 1
+                if records == 2:
+                    raise error
+
+        armed = False
+        client = tls.new_client()
+        client._msg_callback = look  # type: ignore[attr-defined]
+        async with secure(client, tls.server, finish=False) as (near, far):
+            await past_tickets(near, far)
+            armed = True
+            near.transport.writelines([b"a" * 16_384, b"b" * 16_384, b"c" * 16_384])
+            assert records == 2
+            near.transport.write(b"to nobody")
+            assert await near.lost is error
+            assert await far.lost is None
+        assert not far.data
+        assert near.events == ["made", "data", "lost"]
+        context = contexts.take_one()
+        assert context["message"] == "Fatal error on SSL protocol"
+        assert context["exception"] is error
+        # Python's ssl keeps a reference to it for ever; not to what it has seen.
+        error.__traceback__ = None
+
+    async def test_after_a_shutdown_behind_our_back(self, tls: Certificates) -> None:
+        async with secure(tls.client, tls.server, finish=False) as (near, far):
+            await past_tickets(near, far)
+            with pytest.raises(ssl.SSLWantReadError):
+                near.transport.get_extra_info("ssl_object").unwrap()
+            near.transport.write(b"too late")
+            assert isinstance(await near.lost, ssl.SSLError)
+            assert await far.lost is None
+        assert not far.data
 
 
 class TestWhatIsReplaced:
