@@ -19,6 +19,8 @@ from net.tls import Certificates, secure
 pytestmark = pytest.mark.usefixtures("loop")
 BLOCK = bytes(range(256)) * 256
 APPLICATION_DATA = 23
+HEADER = 0x100
+"""The kind by which ssl reports a record's header."""
 
 
 @pytest.fixture(scope="session")
@@ -448,3 +450,68 @@ async def test_a_hello_that_came_too_early(tls: Certificates) -> None:
     await client.lost
     server.close()
     await server.wait_closed()
+
+
+class Interruption(BaseException):
+    """What a signal's handler may raise."""
+
+
+@contextlib.contextmanager
+def raising_at_record(
+    context: ssl.SSLContext, number: int, error: BaseException
+) -> Iterator[asyncio.Event]:
+    """Have the writing of a context's connection raise at a record; set the event to count."""
+    armed = asyncio.Event()
+    seen = 0
+
+    def see(_: Any, direction: str, __: Any, kind: int, ___: Any, ____: Any) -> None:
+        nonlocal seen
+        if armed.is_set() and direction == "write" and kind == HEADER:
+            seen += 1
+            if seen == number:
+                raise error
+
+    context._msg_callback = see  # type: ignore[attr-defined]
+    yield armed
+    # The collector does not look into what is behind an SSLObject.
+    context._msg_callback = None  # type: ignore[attr-defined]
+
+
+class TestWritesThatFail:
+    @pytest.mark.parametrize("lines", [False, True])
+    async def test_what_is_refused_is_kept(self, tls: Certificates, lines: bool) -> None:
+        """After its own close_notify OpenSSL takes nothing: a real error, of a whole write."""
+        async with secure(tls.client, tls.server, finish=False) as (near, far):
+            near.transport.write(b"good")
+            assert await far.received(4) == b"good"
+            with pytest.raises(ssl.SSLWantReadError):
+                near.transport._ssl_protocol._sslobj.unwrap()  # type: ignore[attr-defined]
+            waiting = near.transport.get_write_buffer_size()
+            if lines:
+                near.transport.writelines([b"re", bytearray(b"fus"), b"ed"])
+            else:
+                near.transport.write(b"refused")
+            # It is not forgotten before the connection is.
+            assert near.transport.get_write_buffer_size() == waiting + 7
+            near.transport.write(b", too")
+            assert near.transport.get_write_buffer_size() == waiting + 12
+            error = await near.lost
+            assert isinstance(error, ssl.SSLError)
+            assert "PROTOCOL_IS_SHUTDOWN" in str(error)
+            assert near.events == ["made", "lost"]
+            await far.lost
+            assert far.data == b"good"
+
+    @pytest.mark.aioxide_only  # asyncio sends the piece twice
+    async def test_an_interruption(self, tls: Certificates) -> None:
+        """What is no Exception ends nothing. It comes when OpenSSL has taken the piece."""
+        client = tls.new_client()
+        pieces = [b"a" * 16384, b"b" * 16000, b"c" * 384]
+        with raising_at_record(client, 2, Interruption()) as armed:
+            async with secure(client, tls.server) as (near, far):
+                armed.set()
+                with pytest.raises(Interruption):
+                    near.transport.writelines(pieces)
+                near.transport.write(b"d")
+                expected = b"".join(pieces) + b"d"
+                assert await far.received(len(expected)) == expected

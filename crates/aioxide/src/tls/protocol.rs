@@ -381,30 +381,42 @@ impl Inst<SslProtocol> {
 
     fn write_pieces(&self, openssl: &Any, pieces: &[(&Any, &[u8])]) -> Res<()> {
         let mut left = pieces.iter();
+        let mut failed = None;
         for (data, slice) in left.by_ref() {
-            let taken = Self::encrypt(openssl, data, slice.len())?;
+            let mut taken = 0;
+            if let Err(raised) = Self::encrypt(openssl, data, slice.len(), &mut taken) {
+                // A signal's handler is called when the piece has been taken: it is not to go twice.
+                if !raised.matches(Kind::Exception.as_any()) {
+                    taken = slice.len();
+                }
+                failed = Some(raised.take());
+            }
             if taken < slice.len() {
                 self.keep(&*tail(data, taken)?, slice.len() - taken)?;
+            }
+            if failed.is_some() || taken < slice.len() {
                 break;
             }
         }
         for (data, slice) in left {
             self.keep(data, slice.len())?;
         }
-        self.process_outgoing()
+        match failed {
+            Some(exception) => Err(Raised::raise(exception)),
+            None => self.process_outgoing(),
+        }
     }
 
-    /// How much of it OpenSSL has taken.
-    fn encrypt(openssl: &Any, data: &Any, size: usize) -> Res<usize> {
-        let mut taken = 0;
-        while taken < size {
-            let piece = if taken == 0 {
+    /// Counts how much of it OpenSSL has taken.
+    fn encrypt(openssl: &Any, data: &Any, size: usize, taken: &mut usize) -> Res<()> {
+        while *taken < size {
+            let piece = if *taken == 0 {
                 data.own()
             } else {
-                tail(data, taken)?
+                tail(data, *taken)?
             };
             match openssl.call_method1(&names().write, &piece) {
-                Ok(count) => taken += usize::try_from(count.to_i64()?).unwrap_or(0),
+                Ok(count) => *taken += usize::try_from(count.to_i64()?).unwrap_or(0),
                 Err(raised) if is_again(&raised) => {
                     raised.discard();
                     break;
@@ -412,7 +424,7 @@ impl Inst<SslProtocol> {
                 Err(raised) => return Err(raised),
             }
         }
-        Ok(taken)
+        Ok(())
     }
 
     /// It is encrypted later.
