@@ -28,7 +28,7 @@ pub(crate) trait Hooked: Native {
         None
     }
     /// What that class had under these names at import, if patching it counts as well.
-    fn asyncio_methods() -> Option<&'static [Object]> {
+    fn asyncio_methods() -> Option<&'static [Option<Object>]> {
         None
     }
 }
@@ -54,7 +54,10 @@ fn learn<T: Hooked>(this: &Inst<T>) -> Res<u16> {
     for (bit, name) in T::names().iter().enumerate() {
         let original = match (ours.getattr_opt(name)?, T::asyncio_class()) {
             (Some(own), _) => own,
-            (None, Some(theirs)) => theirs.getattr(name)?,
+            (None, Some(theirs)) => match theirs.getattr_opt(name)? {
+                Some(method) => method,
+                None => continue,
+            },
             (None, None) => continue,
         };
         if !class.getattr(name)?.is(&original) || is_patched::<T>(bit, name)? {
@@ -71,8 +74,11 @@ fn learn<T: Hooked>(this: &Inst<T>) -> Res<u16> {
 fn is_patched<T: Hooked>(bit: usize, name: &Any) -> Res<bool> {
     match (T::asyncio_class(), T::asyncio_methods()) {
         (Some(theirs), Some(methods)) => {
-            let now = theirs.getattr(name)?;
-            Ok(methods.get(bit).is_some_and(|method| !now.is(method)))
+            let then = methods.get(bit).and_then(Option::as_ref);
+            Ok(match (then, theirs.getattr_opt(name)?) {
+                (Some(then), Some(now)) => !now.is(then),
+                (then, now) => then.is_some() || now.is_some(),
+            })
         }
         _ => Ok(false),
     }

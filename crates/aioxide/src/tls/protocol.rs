@@ -75,7 +75,7 @@ pub(crate) struct SslProtocol {
 static SSL_PROTOCOL: Class<SslProtocol> = Class::new(0);
 
 /// asyncio's methods that may be replaced, as they are at import.
-static METHODS: Global<Vec<Object>> = Global::new();
+static METHODS: Global<Vec<Option<Object>>> = Global::new();
 
 impl SslProtocol {
     fn slots(&self) -> [&Slot; 12] {
@@ -146,7 +146,7 @@ impl Hooked for SslProtocol {
     fn asyncio_class() -> Option<&'static Any> {
         Some(&imports().ssl_protocol)
     }
-    fn asyncio_methods() -> Option<&'static [Object]> {
+    fn asyncio_methods() -> Option<&'static [Option<Object>]> {
         METHODS.try_get().map(Vec::as_slice)
     }
 }
@@ -582,7 +582,7 @@ pub(super) fn build() -> Res<()> {
     let methods = SslProtocol::names().iter();
     METHODS.set(
         methods
-            .map(|name| imports().ssl_protocol.getattr(name))
+            .map(|name| imports().ssl_protocol.getattr_opt(name))
             .collect::<Res<_>>()?,
     );
     SSL_PROTOCOL.build(object_class(), |b| {
