@@ -11,6 +11,7 @@ import socket
 import warnings
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -323,3 +324,23 @@ async def test_a_method_that_somebody_has_patched_is_called(
         answer.write(b"after\n")
         assert await reader.readline() == b"after\n"
         assert b"".join(seen) == b"hello\n"
+
+
+async def test_methods_that_are_patched_on_a_transport(
+    loop: asyncio.AbstractEventLoop, streams: Any
+) -> None:
+    """As tests of protocols do, to see what is written."""
+    async with pair(streams) as (_, writer, theirs, _answer):
+        transport = writer.transport
+        with mock.patch.object(transport, "write") as write:
+            writer.write(b"data")
+        write.assert_called_once_with(b"data")
+        with mock.patch.object(transport, "is_closing", return_value=True) as is_closing:
+            assert writer.is_closing() is True
+            await writer.drain()
+        assert len(is_closing.mock_calls) == 2
+        transport.note = "an attribute"
+        assert not writer.is_closing()
+        writer.write(b"more")
+        await writer.drain()
+        assert await theirs.readexactly(4) == b"more"

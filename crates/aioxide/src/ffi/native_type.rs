@@ -405,6 +405,32 @@ impl<T: Native> Class<T> {
     }
 }
 
+impl<T: Native> Inst<T> {
+    /// Whether the object itself has an attribute of this name, beside those of its class.
+    #[inline]
+    pub(crate) fn has_own(&self, name: &Any) -> bool {
+        // SAFETY: an instance of the class, whose dict, if it has one yet, is alive.
+        unsafe {
+            match T::class().dict_place(self.as_any().as_ptr()) {
+                Some(place) if !(*place).is_null() => dict_has(Any::from_ptr(*place), name),
+                _ => false,
+            }
+        }
+    }
+}
+
+#[cold]
+fn dict_has(dict: &Any, name: &Any) -> bool {
+    // SAFETY: live objects; an error is taken away again.
+    unsafe {
+        let found = ffi::PyDict_Contains(dict.as_ptr(), name.as_ptr());
+        if found < 0 {
+            ffi::PyErr_Clear();
+        }
+        found != 0
+    }
+}
+
 /// The class `object`, for types that need no base.
 pub(crate) fn object_class() -> &'static Any {
     // SAFETY: a static type.

@@ -11,7 +11,7 @@ use crate::ffi::native_type::object_class;
 use crate::ffi::{Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
 use crate::future::Waiter;
 use crate::tls::connection_of;
-use crate::transport::plain_transport;
+use crate::transport::{StreamTransport, plain_transport};
 
 /// The state behind `aioxide.StreamWriter`.
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ impl Inst<StreamWriter> {
     #[inline]
     pub(super) fn is_closing(&self) -> Res<bool> {
         let transport = self.transport()?;
-        match plain_transport(&transport) {
+        match plain_transport(&transport, &names().is_closing) {
             Some(native) => Ok(native.is_closing()),
             None => transport.call_method0(&names().is_closing)?.is_truthy(),
         }
@@ -102,10 +102,10 @@ impl Inst<StreamWriter> {
     #[inline]
     pub(super) fn send_held_back(&self) -> Res<()> {
         let transport = self.transport()?;
-        if let Some(native) = plain_transport(&transport) {
+        if let Some(native) = transport.downcast::<StreamTransport>() {
             native.uncork();
         } else if let Some(below) = connection_of(&transport)?
-            && let Some(native) = plain_transport(&below)
+            && let Some(native) = below.downcast::<StreamTransport>()
         {
             native.uncork();
         }
@@ -186,7 +186,7 @@ fn get_transport(this: &Inst<StreamWriter>) -> Res<Object> {
 fn write(this: &Inst<StreamWriter>, args: Args<'_>) -> Res<Object> {
     let data = args.one("StreamWriter.write", c"data")?;
     let transport = this.transport()?;
-    match plain_transport(&transport) {
+    match plain_transport(&transport, &names().write) {
         Some(native) => native.write(data)?,
         None => drop(transport.call_method1(&names().write, data)?),
     }

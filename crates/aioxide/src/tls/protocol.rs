@@ -446,7 +446,7 @@ impl Inst<SslProtocol> {
         } else if let Some(outgoing) = self.outgoing.get() {
             let data = outgoing.call_method0(&names().read)?;
             if let (1.., Some(transport)) = (length(&data), self.transport.get()) {
-                match plain_transport(&transport) {
+                match plain_transport(&transport, &names().write) {
                     Some(native) => native.write(&data)?,
                     None => drop(transport.call_method1(&names().write, &data)?),
                 }
@@ -495,7 +495,7 @@ impl Inst<SslProtocol> {
         let Some(transport) = self.transport.get() else {
             return Ok(false);
         };
-        match plain_transport(&transport) {
+        match plain_transport(&transport, &names().is_closing) {
             Some(native) => Ok(native.is_closing()),
             None => transport.call_method0(&names().is_closing)?.is_truthy(),
         }

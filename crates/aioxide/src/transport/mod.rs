@@ -70,10 +70,15 @@ pub(crate) use owners::at;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use sendfile::{SendFile, hooks as sendfile_hooks};
 
-/// The transport as one of ours whose methods nobody has overridden.
+/// The transport as one of ours, if nobody has overridden this method: by a class, or on the object
+/// itself, as tests do.
 #[inline]
-pub(crate) fn plain_transport(transport: &Any) -> Option<&Inst<StreamTransport>> {
-    transport.as_exact::<StreamTransport>()
+pub(crate) fn plain_transport<'a>(
+    transport: &'a Any,
+    method: &Any,
+) -> Option<&'a Inst<StreamTransport>> {
+    let native = transport.as_exact::<StreamTransport>()?;
+    (!native.has_own(method)).then_some(native)
 }
 
 /// The state behind `aioxide.StreamTransport`.
