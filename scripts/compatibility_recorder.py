@@ -3,8 +3,10 @@
     python -m pytest -p scripts.compatibility_recorder --implementation aioxide tests/core tests/net
 
 Calls are seen by the interpreter's profiling hook, native ones as well, so nothing is wrapped and
-a test meets what a program meets. Only calls on objects of aioxide count, and on protocols that one
-of our transports calls. The result goes to the file named in AIOXIDE_COMPATIBILITY_RECORD.
+a test meets what a program meets. Native coroutine functions are no functions to that hook; they
+are seen by `sys.monitoring` (Python 3.12 and newer). Only calls on objects of aioxide count, and on
+protocols that one of our transports calls. The result goes to the file named in
+AIOXIDE_COMPATIBILITY_RECORD.
 """
 
 from __future__ import annotations
@@ -16,10 +18,15 @@ import sys
 import threading
 from collections import defaultdict
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import CodeType, FrameType, MethodType
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from aioxide import _aioxide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: The Python methods of asyncio that run on a loop of ours, by the class that defines them.
 _INHERITED = ("BaseEventLoop.", "AbstractEventLoop.")
@@ -52,17 +59,40 @@ class Recorder:
                 if isinstance(owner, _PROTOCOLS):
                     self.seen[f"protocol.{code.co_name}"].add(self.file)
 
+    def call(self, _code: CodeType, _offset: int, called: Any, first: object) -> None:
+        """The other hook: methods without a frame and without a built-in function's type."""
+        owner = first
+        if isinstance(called, MethodType):
+            called, owner = called.__func__, called.__self__
+        if type(called) is _aioxide.Function and type(owner).__module__.startswith("aioxide"):
+            self.seen[f"{kind_of(owner)}.{called.__name__}"].add(self.file)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Any:
         """Look while the test itself runs, in every thread that it starts."""
         self.file = item.nodeid.partition("::")[0]
         threading.setprofile(self.profile)
         sys.setprofile(self.profile)
+        self._monitor(self.call)
         try:
             return (yield)
         finally:
+            self._monitor(None)
             sys.setprofile(None)
             threading.setprofile(None)
+
+    @staticmethod
+    def _monitor(hook: Callable[..., None] | None) -> None:
+        if sys.version_info < (3, 12):
+            return
+        monitoring = sys.monitoring
+        tool, calls = monitoring.PROFILER_ID, monitoring.events.CALL
+        if hook is not None:
+            monitoring.use_tool_id(tool, __name__)
+        monitoring.register_callback(tool, calls, hook)
+        monitoring.set_events(tool, calls if hook is not None else 0)
+        if hook is None:
+            monitoring.free_tool_id(tool)
 
     def pytest_sessionfinish(self) -> None:
         """Write what was seen."""

@@ -21,6 +21,8 @@ def _panic_for_tests() -> None: ...
 
 @final
 class Function:
+    __name__: str
+    __qualname__: str
     __code__: CodeType | None
     __defaults__: tuple[Any, ...] | None
     __kwdefaults__: dict[str, Any] | None
