@@ -5,8 +5,9 @@ The command line and pytest both go through here.
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ class Session:
     timeout: float = DEFAULT_TIMEOUT
     max_losses: int = DEFAULT_MAX_LOSSES
     stop: threading.Event = field(default_factory=threading.Event)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def run_module(self, module: str) -> ModuleReport:
         """Run and judge one module."""
@@ -82,6 +84,7 @@ class Session:
             self.max_losses,
             tuple(known_to_hang),
             self.stop,
+            self.environment,
         )
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -64,6 +64,10 @@ class Supervisor:
     A test may take `timeout` seconds; a module may lose `max_losses` processes to crashes and hangs
     before the rest of it is given up. Tests that `brief` names are known to hang: they are given
     only a few seconds to do so, and the processes they take are not counted.
+
+    The processes are given `environment`, never the one of the moment: pytest sets a variable
+    before each test of its own, and a process that a thread starts just then cannot be started
+    (EFAULT: setenv() moves the array that execv() is reading).
     """
 
     suite: Suite
@@ -72,6 +76,7 @@ class Supervisor:
     max_losses: int
     brief: tuple[str, ...] = ()
     stop: threading.Event = field(default_factory=threading.Event)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def run(
         self,
@@ -127,6 +132,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 cwd=work,
+                env=self.environment,
                 start_new_session=True,
             )
             killed = self._wait(process, events)

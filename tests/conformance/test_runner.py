@@ -107,6 +107,15 @@ def test_crash_has_its_stack_and_the_others_their_run() -> None:
     assert "exit code 7" in outcomes["Crash.test_3_leave"].detail
 
 
+def test_environment_is_the_one_the_session_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set while modules run reaches none of them, nor the call that starts them."""
+    monkeypatch.setenv("CONFORMANCE_BEFORE", "1")
+    session = Session(SAMPLES, "stock", timeout=TIMEOUT)
+    monkeypatch.setenv("CONFORMANCE_AFTER", "1")
+    made = session.run_module("environment")
+    assert [each.outcome for each in made.tests] == [Outcome.PASSED] * 2
+
+
 def test_hang_has_its_stack_and_the_others_their_run() -> None:
     """A test without end is ended."""
     outcomes = run("hang")
