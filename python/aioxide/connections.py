@@ -49,11 +49,19 @@ def _adopt_clients(server: asyncio.AbstractServer | None) -> None:
             server._clients = _Clients(server)  # type: ignore[attr-defined]
 
 
-_STEPS = ("_ensure_resolved", "_connect_sock", "_create_connection_transport")
+_base: Any = asyncio.BaseEventLoop
+_ORIGINALS = (
+    _base._ensure_resolved,
+    _base._connect_sock,
+    _base._create_connection_transport,
+    _aioxide.LoopCore.sock_connect,
+)
 """What BaseEventLoop's create_connection is made of, and what programs and tests replace in it."""
-_ORIGINAL_STEPS = tuple(getattr(asyncio.BaseEventLoop, name) for name in _STEPS)
 _base_events: Any = base_events
-_STREAM: Any = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_find_address = _base_events._ipaddr_info
+_IPV4 = int(socket.AF_INET)
+_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+_TCP = int(socket.IPPROTO_TCP)
 
 
 class Connections(LoopPart):
@@ -88,10 +96,10 @@ class Connections(LoopPart):
             TypeError: at the call, for an option that the running Python does not have.
             ValueError: the options do not fit together.
         """
-        if not options and type(host) is str and type(port) is int and self._connects_plainly():
-            info = _base_events._ipaddr_info(host, port, 0, socket.SOCK_STREAM, 0)
-            if info is not None:
-                return self._connect_to(info, protocol_factory)
+        if not options and type(host) is str and type(port) is int:
+            family = _aioxide.address_family(host)
+            if family and self._connects_plainly():
+                return self._connect_to(family, host, port, protocol_factory)
         connect: Any = super().create_connection
         made: Coroutine[Any, Any, tuple[asyncio.Transport, asyncio.BaseProtocol]]
         made = connect(protocol_factory, host, port, **options)
@@ -99,23 +107,34 @@ class Connections(LoopPart):
 
     def _connects_plainly(self) -> bool:
         """Whether nobody has replaced a part of create_connection, and nobody debugs."""
-        cls = type(self)
+        cls: Any = type(self)
+        own = self.__dict__
+        resolved, connected, created, sock_connect = _ORIGINALS
         return (
             not self.get_debug()
             and _base_events.socket is socket
-            and self.__dict__.keys().isdisjoint(_STEPS)
-            and tuple([getattr(cls, name) for name in _STEPS]) == _ORIGINAL_STEPS
+            and _base_events._ipaddr_info is _find_address
+            and cls._ensure_resolved is resolved
+            and cls._connect_sock is connected
+            and cls._create_connection_transport is created
+            and cls.sock_connect is sock_connect
+            and "_ensure_resolved" not in own
+            and "_connect_sock" not in own
+            and "_create_connection_transport" not in own
+            and "sock_connect" not in own
         )
 
     async def _connect_to(
         self,
-        info: tuple[Any, ...],
+        family: int,
+        host: str,
+        port: int,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        family, _, number, _, address = info
-        sock = socket.socket(family, _STREAM, number)
+        address = (host, port) if family == _IPV4 else (host, port, 0, 0)
+        sock = socket.socket(family, _STREAM, _TCP)
         try:
-            await self.sock_connect(sock, address)
+            await self._connect_at_once(sock, address)
             protocol = protocol_factory()
             waiter = self.create_future()
             transport = self._make_socket_transport(sock, protocol, waiter)

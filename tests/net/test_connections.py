@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import socket
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -131,25 +133,29 @@ async def test_no_such_name(loop: asyncio.AbstractEventLoop) -> None:
         del loop.getaddrinfo
 
 
-async def test_cancelling_a_connection(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancelled in the middle, it closes its socket: the fixture counts descriptors."""
-    with socket.socket() as listener:
+@contextlib.contextmanager
+def full_listener() -> Iterator[socket.socket]:
+    """A full queue leaves who connects next in the middle of the handshake."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        fillers = []
-        for _ in range(3):  # a full queue leaves the next one in the middle of its handshake
-            filler = socket.socket()
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-            fillers.append(filler)
+        yield listener
+
+
+async def test_cancelling_a_connection(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancelled in the middle, it closes its socket: the fixture counts descriptors."""
+    with full_listener() as listener:
         task = loop.create_task(loop.create_connection(Recorder, *listener.getsockname()))
         await turns(5)
         assert not task.done()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        for filler in fillers:
-            filler.close()
 
 
 async def test_connect_accepted_socket() -> None:
@@ -306,7 +312,7 @@ async def test_addresses_that_are_none(address: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ["_ensure_resolved", "_connect_sock", "_create_connection_transport"]
+    "step", ["_ensure_resolved", "_connect_sock", "_create_connection_transport", "sock_connect"]
 )
 @pytest.mark.parametrize("where", ["instance", "class"])
 async def test_a_step_that_somebody_has_replaced(
@@ -328,6 +334,63 @@ async def test_a_step_that_somebody_has_replaced(
     await service.accepted()
     await gone(protocol)
     await service.close()
+
+
+async def test_a_guard_in_the_class_of_sockets(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who forbids connections replaces `socket.connect`: nobody connects past it."""
+
+    def forbidden(sock: socket.socket, address: object) -> None:
+        raise PermissionError(f"no connection to {address}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        client.setblocking(False)
+        name = listener.getsockname()
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "connect", forbidden)
+            with pytest.raises(PermissionError, match="no connection to"):
+                await loop.sock_connect(client, name)
+            with pytest.raises(PermissionError, match="no connection to"):
+                await loop.create_connection(Recorder, *name)
+        _, protocol = await loop.create_connection(Recorder, *name)
+        await gone(protocol)
+
+
+async def test_a_socket_with_a_time_limit(loop: asyncio.AbstractEventLoop) -> None:
+    """Only debug mode asks for non-blocking sockets."""
+    loop.set_debug(False)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        client.settimeout(5)
+        await loop.sock_connect(client, listener.getsockname())
+        assert client.getpeername() == listener.getsockname()
+    with full_listener() as listener, socket.socket() as client:
+        client.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            await loop.sock_connect(client, listener.getsockname())
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+async def test_addresses_of_ipv6(loop: asyncio.AbstractEventLoop) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        name = listener.getsockname()
+        for host in ("::1", "0:0:0:0:0:0:0:1"):
+            with socket.socket(socket.AF_INET6) as client:
+                client.setblocking(False)
+                await loop.sock_connect(client, (host, name[1]))
+                assert client.getpeername() == name
+        transport, protocol = await loop.create_connection(Recorder, *name[:2])
+        assert transport.get_extra_info("peername") == name
+        await gone(protocol)
+    for address in (name[:2], name):
+        with socket.socket(socket.AF_INET6) as client:
+            client.setblocking(False)
+            with pytest.raises(ConnectionRefusedError) as info:
+                await loop.sock_connect(client, address)
+            assert info.value.args[1] == f"Connect call failed ('::1', {name[1]}, 0, 0)"
+    with pytest.raises(ConnectionRefusedError) as info:
+        await loop.create_connection(Recorder, *name[:2])
+    assert info.value.args[1] == f"Connect call failed ('::1', {name[1]}, 0, 0)"
 
 
 async def test_a_factory_that_fails(loop: asyncio.AbstractEventLoop) -> None:

@@ -110,6 +110,14 @@ pub fn family(fd: RawFd) -> io::Result<u16> {
     with_fd(fd, |fd| sockopt::socket_domain(fd)).map(net::AddressFamily::as_raw)
 }
 
+/// Whether an attempt to connect that gave this error goes on by itself.
+pub fn is_connecting(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::INPROGRESS | Errno::ALREADY | Errno::AGAIN | Errno::INTR)
+    )
+}
+
 /// Whether a call failed for want of descriptors or memory: it may succeed later.
 pub fn is_out_of_resources(error: &io::Error) -> bool {
     matches!(

@@ -92,7 +92,7 @@ names! {
     connection_made, pause_writing, resume_writing, set_name, _attach, _call_connection_lost,
     _clients, _detach, _read_ready, _start_reading, _write_ready, call_later, debug, exc_info, family,
     getpeername, getsockname, peername, proto, protocol, set_exception, set_result, socket,
-    sockname, start, transport, warning, _accept_ready, accept, connect, getsockopt, gettimeout,
+    sockname, start, transport, warning, _accept_ready, accept, connect, connect_ex, getsockopt, gettimeout,
     recv, recv_into, recvfrom, recvfrom_into, sendto, setblocking,
     pause_reading, resume_reading, readline, readuntil, partial, consumed, args, feed_data, feed_eof,
     _drain_helper, _get_close_waiter, _served, is_closing, is_closed, write, writelines, write_eof,
@@ -136,6 +136,8 @@ pub(crate) struct Imports {
     pub(crate) exc_info_names: Object,
     /// `socket.socket`, the class whose methods we know how to do without.
     pub(crate) socket_class: Object,
+    /// `socket.socket.connect`, unless somebody has put another one into the class.
+    pub(crate) socket_connect: Object,
     pub(crate) check_ssl_socket: Object,
     pub(crate) ssl_protocol: Object,
     pub(crate) ssl_transport: Object,
@@ -223,6 +225,7 @@ impl Imports {
             datagram_header: datagram_header()?,
             exc_info_names: value::tuple(&[&names.exc_info])?,
             socket_class: member(&*import("socket")?, "socket")?,
+            socket_connect: member(&*member(&*import("_socket")?, "socket")?, "connect")?,
             ssl_closes_with_transport: member(&ssl_protocols, "SSLProtocol")?
                 .getattr_opt(&names._is_transport_closing)?
                 .is_some(),

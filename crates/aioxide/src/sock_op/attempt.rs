@@ -13,16 +13,13 @@ use super::{Method, SockOp};
 use crate::ffi::buffer::{self, Buffer};
 use crate::ffi::error::Kind;
 use crate::ffi::module::names;
-use crate::ffi::{Any, Inst, Object, Raised, Res, value};
-
-/// `SOL_SOCKET` and `SO_ERROR`.
-const PENDING_ERROR: (i64, i64) = (1, 4);
+use crate::ffi::{Inst, Object, Raised, Res, value};
 
 /// The outcome of a system call: `None` if the kernel is not ready.
-type Attempt = Res<Option<Object>>;
+pub(super) type Attempt = Res<Option<Object>>;
 
 /// As above, for what a socket's own method has raised or returned.
-fn from_method(result: Res<Object>) -> Attempt {
+pub(super) fn from_method(result: Res<Object>) -> Attempt {
     match result {
         Ok(object) => Ok(Some(object)),
         Err(raised) if raised.is_not_ready() => {
@@ -35,7 +32,7 @@ fn from_method(result: Res<Object>) -> Attempt {
 
 /// As above, for a system call of ours.
 #[inline]
-fn from_kernel<T>(result: io::Result<T>) -> Res<Option<T>> {
+pub(super) fn from_kernel<T>(result: io::Result<T>) -> Res<Option<T>> {
     match result {
         Ok(done) => Ok(Some(done)),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
@@ -86,15 +83,7 @@ impl Inst<SockOp> {
                 self.attempt()
             }
             Method::SendAll => self.first_send(),
-            Method::Connect => {
-                let address = self.first.get_or_none();
-                from_method(
-                    self.sock
-                        .get_or_none()
-                        .call_method1(&names().connect, &address),
-                )
-                .map(|connected| connected.map(|_| value::none()))
-            }
+            Method::Connect | Method::ConnectAtOnce => self.connect(),
             _ => self.attempt(),
         }
     }
@@ -112,7 +101,7 @@ impl Inst<SockOp> {
             Method::RecvFrom => self.call1(&names().recvfrom),
             Method::RecvFromInto => self.call2(&names().recvfrom_into),
             Method::SendTo => self.call2(&names().sendto),
-            Method::Connect => self.connected(),
+            Method::Connect | Method::ConnectAtOnce => self.connected(),
             Method::Accept => self.accept(),
         }
     }
@@ -236,35 +225,6 @@ impl Inst<SockOp> {
         };
         self.count.set(position + sent);
         Ok((position + sent == buffer::byte_length(&data)?).then(value::none))
-    }
-
-    /// The descriptor became writable: the attempt to connect has ended, one way or the other.
-    fn connected(&self) -> Attempt {
-        if self.plain {
-            return match from_kernel(sys::socket_error(self.descriptor()?))? {
-                Some(None) => Ok(Some(value::none())),
-                Some(Some(errno)) => Err(self.refused(&*value::int(errno.into())?)?),
-                None => Ok(None),
-            };
-        }
-        let (level, option) = PENDING_ERROR;
-        let errno = from_method(self.sock.get_or_none().call_method2(
-            &names().getsockopt,
-            &*value::int(level)?,
-            &*value::int(option)?,
-        ))?;
-        let Some(errno) = errno else { return Ok(None) };
-        if !errno.is_truthy()? {
-            return Ok(Some(value::none()));
-        }
-        Err(self.refused(&errno)?)
-    }
-
-    #[cold]
-    fn refused(&self, errno: &Any) -> Res<Raised> {
-        let address = self.first.get_or_none().str()?.text_lossy();
-        let message = value::text(&format!("Connect call failed {address}"))?;
-        Ok(Raised::raise(Kind::Os.as_any().call(&[errno, &message])?))
     }
 
     fn accept(&self) -> Attempt {

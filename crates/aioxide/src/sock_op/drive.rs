@@ -1,12 +1,11 @@
 //! The body of the coroutine, and what the loop calls when the descriptor is ready.
 
 use std::ffi::CStr;
-use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 
 use aioxide_driver::reactor::Interest;
-use aioxide_driver::sys;
 
+use super::connect::is_nonblocking;
 use super::{Method, NO_FD, SOCK_OP, SockCall, SockOp};
 use crate::coroutine::{Operation, Outcome, Step};
 use crate::event_loop::{LoopCore, Watcher, descriptor};
@@ -15,10 +14,6 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Class, Inst, Object, Own, Raised, Res, Visit, context, value};
 use crate::future::{self, Future, FutureLike, LoopSlot};
 use crate::handle::Handle;
-
-/// The families whose addresses have names.
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 
 impl Operation for SockCall {
     const CLASS_NAME: &'static CStr = c"aioxide.SockOp";
@@ -45,7 +40,8 @@ impl Operation for SockCall {
         if core.is_debug() {
             check_nonblocking(&sock)?;
         }
-        if this.method == Method::Connect && this.has_names(&sock)? {
+        let connects = matches!(this.method, Method::Connect | Method::ConnectAtOnce);
+        if connects && this.has_names(&sock)? {
             this.resolving.set(true);
             return this.resolve(&core, &sock).map(Step::Await);
         }
@@ -106,7 +102,7 @@ impl SockCall {
 
 impl Inst<SockOp> {
     #[inline]
-    fn first_step(&self, core: &Inst<LoopCore>) -> Res<Step> {
+    pub(super) fn first_step(&self, core: &Inst<LoopCore>) -> Res<Step> {
         if self.method.side() == Interest::WRITE {
             core.expect_events();
         }
@@ -149,63 +145,6 @@ impl Inst<SockOp> {
             return Ok(fd);
         }
         descriptor(&number)
-    }
-
-    /// Whether the address to connect to may have to be resolved.
-    ///
-    /// A plain socket's `family` is an enumeration member that Python looks up each time, which
-    /// takes longer than to ask the kernel.
-    fn has_names(&self, sock: &Any) -> Res<bool> {
-        if !self.plain {
-            return has_names(sock);
-        }
-        match sys::family(self.descriptor()?) {
-            Ok(AF_INET) => Ok(!is_resolved(&self.first.get_or_none())),
-            Ok(family) => Ok(family == AF_INET6),
-            // It is closed.
-            Err(_) => has_names(sock),
-        }
-    }
-
-    /// Begins to resolve the address that is to be connected to.
-    #[cold]
-    fn resolve(&self, core: &Inst<LoopCore>, sock: &Any) -> Res<Object> {
-        let attribute = |name: &str| sock.getattr(&*value::text(name)?);
-        let (family, kind, proto) = (
-            attribute("family")?,
-            attribute("type")?,
-            attribute("proto")?,
-        );
-        let keywords = ["family", "type", "proto", "loop"]
-            .map(value::text)
-            .into_iter()
-            .collect::<Res<Vec<_>>>()?;
-        let keywords: Vec<&Any> = keywords.iter().map(|name| &**name).collect();
-        core.as_any()
-            .getattr(&*value::text("_ensure_resolved")?)?
-            .call_names(
-                &[
-                    &self.first.get_or_none(),
-                    &family,
-                    &kind,
-                    &proto,
-                    core.as_any(),
-                ],
-                &*value::tuple(&keywords)?,
-            )
-    }
-
-    /// The resolver has found addresses: connects to the first.
-    fn resolved(&self, found: &Any) -> Res<Step> {
-        let info = found.item(0)?;
-        let &[_, _, _, _, address] = info.tuple_items() else {
-            return Err(Raised::new(
-                Kind::Value,
-                "an address information has five parts",
-            ));
-        };
-        self.first.set(address.own());
-        self.first_step(&*self.core()?)
     }
 
     /// The loop's part: the descriptor is ready.
@@ -300,38 +239,8 @@ impl Inst<SockOp> {
 /// asyncio's check in debug mode.
 #[cold]
 fn check_nonblocking(sock: &Any) -> Res<()> {
-    if sock
-        .call_method0(&names().gettimeout)?
-        .equals(&*value::int(0)?)?
-    {
+    if is_nonblocking(sock)? {
         return Ok(());
     }
     Err(Raised::new(Kind::Value, "the socket must be non-blocking"))
-}
-
-/// Whether it is `(host, port)` with numbers for both, of which resolving would make the same.
-fn is_resolved(address: &Any) -> bool {
-    if !address.is_tuple() {
-        return false;
-    }
-    let &[host, port] = address.tuple_items() else {
-        return false;
-    };
-    let is_host = host
-        .exact_text()
-        .is_some_and(|host| host.parse::<Ipv4Addr>().is_ok());
-    is_host
-        && port
-            .exact_int()
-            .is_some_and(|port| u16::try_from(port).is_ok())
-}
-
-fn has_names(sock: &Any) -> Res<bool> {
-    let family = sock.getattr(&*value::text("family")?)?;
-    for known in [AF_INET, AF_INET6] {
-        if family.equals(&*value::int(known.into())?)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -15,11 +15,14 @@
 //!   the socket may have been closed and its number given to another.
 //! * **Connecting** by name first awaits BaseEventLoop's own coroutine that resolves it.
 //!
-//! Files: `attempt` makes the system calls, `drive` is the body of the coroutine and what the loop
-//! calls.
+//! Files: `attempt` makes the system calls, `connect` those that connect, `drive` is the body of the
+//! coroutine and what the loop calls.
 
 mod attempt;
+mod connect;
 mod drive;
+
+pub(crate) use connect::address_family;
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
@@ -44,6 +47,9 @@ pub(crate) enum Method {
     SendAll,
     SendTo,
     Connect,
+    /// The same of `create_connection`, where it is not seen that nothing has to be awaited: a
+    /// socket of this machine is connected when the call returns that says it is not yet.
+    ConnectAtOnce,
     Accept,
 }
 
@@ -57,7 +63,7 @@ impl Method {
             Method::RecvFromInto => "sock_recvfrom_into",
             Method::SendAll => "sock_sendall",
             Method::SendTo => "sock_sendto",
-            Method::Connect => "sock_connect",
+            Method::Connect | Method::ConnectAtOnce => "sock_connect",
             Method::Accept => "sock_accept",
         }
     }
@@ -70,7 +76,9 @@ impl Method {
             | Method::RecvFrom
             | Method::RecvFromInto
             | Method::Accept => Interest::READ,
-            Method::SendAll | Method::SendTo | Method::Connect => Interest::WRITE,
+            Method::SendAll | Method::SendTo | Method::Connect | Method::ConnectAtOnce => {
+                Interest::WRITE
+            }
         }
     }
 }

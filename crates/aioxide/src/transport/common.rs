@@ -9,6 +9,7 @@ use crate::ffi::error::Kind;
 use crate::ffi::module::{imports, names};
 use crate::ffi::weak_list::Place;
 use crate::ffi::{Any, Inst, Native, Object, Own, Res, Slot, SlotOf, Visit, value};
+use crate::future::{Future, FutureLike};
 use crate::handle::Handle;
 
 /// The part of its state that a transport has whatever it sends through.
@@ -148,14 +149,21 @@ impl<T: Transport> Inst<T> {
         let made = protocol.getattr(&names().connection_made)?;
         self.call_soon(core, &made, &[self.as_any()])?;
         self.schedule(core, Event::Start)?;
-        match waiter {
-            Some(waiter) if !waiter.is_none() => self.call_soon(
-                core,
-                &imports().set_result_unless_cancelled,
-                &[waiter, value::none_ref()],
-            ),
-            _ => Ok(()),
+        let Some(waiter) = waiter.filter(|waiter| !waiter.is_none()) else {
+            return Ok(());
+        };
+        if core.is_direct()
+            && let Some(future) = waiter.as_exact::<Future>()
+        {
+            future.future().lay_result(value::none());
+            core.push(Entry::Resolve(future.own()));
+            return Ok(());
         }
+        self.call_soon(
+            core,
+            &imports().set_result_unless_cancelled,
+            &[waiter, value::none_ref()],
+        )
     }
 
     /// `logger.debug(message, transport)`.
