@@ -401,6 +401,35 @@ async def test_many_transports_in_one_turn() -> None:
         await finish(protocol, far)
 
 
+@pytest.mark.aioxide_only
+@pytest.mark.parametrize("pieces", [1, 2, 20])
+async def test_much_in_one_turn_leaves_before_it_is_over(pieces: int) -> None:
+    """All connections together hold back half a MiB; what was sent counts no more."""
+    pairs = [await attach() for _ in range(60)]
+    piece = bytes(10_240 // pieces)
+
+    def write(count: int) -> int:
+        """How many of so many connections have sent when all of them have written 10 KiB."""
+        for protocol, _ in pairs[:count]:
+            protocol.transport.write(piece)
+            protocol.transport.writelines([piece] * (pieces // 2))
+            for _ in range(pieces - 1 - pieces // 2):
+                protocol.transport.write(piece)
+        return sum(bool(there(far)) for _, far in pairs[:count])
+
+    assert write(51) == 0
+    for protocol, far in pairs[:51]:
+        assert protocol.transport.get_write_buffer_size() == 0
+        assert len(there(far)) == 10_240
+    assert write(51) == 0
+    await turns(2)
+    for _, far in pairs[:51]:
+        assert len(there(far)) == 10_240
+    assert write(60) == 52
+    for each in pairs:
+        await finish(*each)
+
+
 async def test_bytes_whose_destructor_writes_to_another_transport() -> None:
     one, far_one = await attach()
     two, far_two = await attach()

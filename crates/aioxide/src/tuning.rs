@@ -45,6 +45,11 @@ pub(crate) const CORK: u64 = 32 * 1024;
 /// not wait for a thousand others. With 16, each of 100 requests to aiohttp's server costs 2 to 11 %
 /// more; the latency of an echo is the same.
 pub(crate) const CORK_TRANSPORTS: usize = 256;
+/// All connections together hold back at most so much: more leaves the processor's caches before it
+/// is sent, and the heap grows and shrinks in each turn. Without it, 1,000 connections that echo
+/// 10 KiB cost 10.4 µs each instead of 9.2, and 100 with a `BufferedProtocol` 13.7 instead of 8.6
+/// while malloc is fresh; with 256 KiB, aiohttp's server takes 5 % more for answers of 10 KiB.
+pub(crate) const CORK_ALL: usize = 512 * 1024;
 /// Up to here, held back pieces are put together before they are sent: `send` of one piece costs
 /// some 100 ns less than `sendmsg` of several, which is what copying 4 KiB takes.
 pub(crate) const CORK_GATHER: usize = 4 * 1024;

@@ -6,7 +6,8 @@
 //! and a peer on another core is woken once for many answers. What a transport has in the [`Cork`]
 //! is sent
 //!
-//! * when the turn is over, however it ends, or as soon as [`tuning::CORK_TRANSPORTS`] others wait;
+//! * when the turn is over, however it ends, or as soon as [`tuning::CORK_TRANSPORTS`] of them wait,
+//!   or [`tuning::CORK_ALL`] bytes;
 //! * at once when it is as much as [`tuning::CORK`] or the transport's high-water mark: so what a socket
 //!   does not take of it later is never a reason to pause the protocol, and `pause_writing()` is
 //!   called inside `write()`, as by asyncio;
@@ -61,6 +62,8 @@ pub(crate) struct Cork {
     open: Cell<bool>,
     /// In the order of the first writes. A transport knows its place.
     held: RefCell<Vec<Held>>,
+    /// How many bytes they hold back, all together.
+    bytes: Cell<usize>,
     /// Emptied queues with their memory, for the next turn.
     spare: RefCell<Vec<OutQueue>>,
 }
@@ -100,6 +103,7 @@ impl Cork {
     }
 
     pub(crate) fn clear(&self) {
+        self.bytes.set(0);
         drop(self.held.take());
     }
 
@@ -120,17 +124,30 @@ impl Cork {
         self.held.borrow_mut().get_mut(index).map(std::mem::take)
     }
 
+    #[inline(always)]
+    fn grow(&self, size: usize) {
+        self.bytes.set(self.bytes.get().saturating_add(size));
+    }
+
+    #[inline(always)]
+    fn shrink(&self, size: usize) {
+        self.bytes.set(self.bytes.get().saturating_sub(size));
+    }
+
     fn spare(&self) -> OutQueue {
         self.spare.borrow_mut().pop().unwrap_or_default()
     }
 }
 
 impl Inst<LoopCore> {
-    /// Sends what is held back if so many transports have something. Only after a write was held
+    /// Sends what is held back if it is much, or of so many transports. Only after a write was held
     /// back, and not between looking at its transport and holding back: bytes have destructors.
     #[inline]
     fn send_if_many(&self) {
-        if self.cork().held.borrow().len() >= tuning::CORK_TRANSPORTS {
+        let cork = self.cork();
+        if cork.held.borrow().len() >= tuning::CORK_TRANSPORTS
+            || cork.bytes.get() >= tuning::CORK_ALL
+        {
             self.uncork();
         }
     }
@@ -177,6 +194,7 @@ impl Inst<StreamTransport> {
                 held.queue.push(Chunk::copied(slice));
             }
             self.hold(&core, held);
+            core.cork().grow(slice.len());
             core.send_if_many();
             return Some(Ok(()));
         };
@@ -190,9 +208,12 @@ impl Inst<StreamTransport> {
                 Chunk::of(data, slice, 0)
             };
             queue.push(chunk);
+            all.grow(slice.len());
             queue.size()
         };
-        Some(self.send_if_much(&core, size))
+        let sent = self.send_if_much(&core, size);
+        core.send_if_many();
+        Some(sent)
     }
 
     /// The same for several pieces; gives them back if it is not allowed.
@@ -218,9 +239,11 @@ impl Inst<StreamTransport> {
                 return Err(chunks);
             };
             let queue = each.queue(all);
+            let before = queue.size();
             for chunk in chunks {
                 queue.push(chunk);
             }
+            all.grow(queue.size() - before);
             queue.size()
         };
         let sent = self.send_if_much(&core, size);
@@ -270,6 +293,7 @@ impl Inst<StreamTransport> {
             Some(only) => bytes_slice(only).map_or(0, <[u8]>::len),
             None => held.queue.size(),
         };
+        core.cork().shrink(size);
         match self.try_held(core, &held) {
             Ok(mut sent) if sent == size => {
                 if held.only.is_none() {
