@@ -272,6 +272,7 @@ def readme(records: Sequence[Record]) -> str:
     rounds = sorted({record["settings"]["rounds"] for record in chosen})
     used = spread([record["neighbours"]["used_by_others"] for record in chosen])
     assert used is not None
+    shares = " to ".join(dict.fromkeys([f"{used.low:.0%}", f"{used.high:.0%}"]))
     lost = [loss for record in chosen for loss in losses(record)]
     rows = len({(loss.benchmark, loss.row) for loss in lost})
     of = sum(len(record["rows"]) for record in chosen)
@@ -280,7 +281,7 @@ def readme(records: Sequence[Record]) -> str:
         GENERATED,
         *paragraph(
             f"CPython {latest['python']['version']}, {day(latest)}, {machine_text(latest)}; others "
-            f"used {used.low:.0%} to {used.high:.0%} of the machine meanwhile. Figures are costs: "
+            f"used {shares} of the machine meanwhile. Figures are costs: "
             "CPU time, unless the row says otherwise. Ratios are the median, the lowest and the "
             f"highest of {' to '.join(map(str, sorted({min(rounds), max(rounds)})))} paired rounds."
         ),
