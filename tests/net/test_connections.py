@@ -158,6 +158,44 @@ async def test_cancelling_a_connection(loop: asyncio.AbstractEventLoop) -> None:
             await task
 
 
+@pytest.mark.aioxide_only
+@pytest.mark.parametrize("end", ["made", "cancelled", "reset"])
+async def test_this_machine_is_connected_to_in_the_first_step(
+    loop: asyncio.AbstractEventLoop, end: str
+) -> None:
+    """Whatever becomes of it while the waiter is waited for; the fixture counts descriptors."""
+    made: list[Recorder] = []
+
+    def factory() -> Recorder:
+        made.append(Recorder())
+        return made[-1]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = loop.create_task(loop.create_connection(factory, *listener.getsockname()))
+        await asyncio.sleep(0)
+        assert made
+        assert not task.done()
+        conn, _ = listener.accept()
+        with conn:
+            if end == "reset":
+                conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                conn.close()
+            elif end == "cancelled":
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert await made[0].lost is None
+                assert conn.recv(1) == b""
+                return
+            transport, protocol = await task
+            assert protocol is made[0]
+            if end == "reset":
+                assert isinstance(await made[0].lost, ConnectionResetError)
+            else:
+                assert transport.get_extra_info("sockname") == conn.getpeername()
+                await gone(made[0])
+
+
 async def test_connect_accepted_socket() -> None:
     loop = asyncio.get_running_loop()
     near, far = tcp_pair()

@@ -83,7 +83,7 @@ impl Inst<SockOp> {
                 self.attempt()
             }
             Method::SendAll => self.first_send(),
-            Method::Connect | Method::ConnectAtOnce => self.connect(),
+            Method::Connect { at_once } => self.connect(at_once),
             _ => self.attempt(),
         }
     }
@@ -101,7 +101,7 @@ impl Inst<SockOp> {
             Method::RecvFrom => self.call1(&names().recvfrom),
             Method::RecvFromInto => self.call2(&names().recvfrom_into),
             Method::SendTo => self.call2(&names().sendto),
-            Method::Connect | Method::ConnectAtOnce => self.connected(),
+            Method::Connect { .. } => self.connected(),
             Method::Accept => self.accept(),
         }
     }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use aioxide_driver::sys;
 
+use super::SockOp;
 use super::attempt::{Attempt, from_kernel, from_method};
-use super::{Method, SockOp};
 use crate::coroutine::Step;
 use crate::event_loop::LoopCore;
 use crate::ffi::error::Kind;
@@ -81,9 +81,8 @@ impl Inst<SockOp> {
     }
 
     /// The first attempt.
-    pub(super) fn connect(&self) -> Attempt {
+    pub(super) fn connect(&self, at_once: bool) -> Attempt {
         let (sock, address) = (self.sock.get_or_none(), self.first.get_or_none());
-        let at_once = self.method == Method::ConnectAtOnce;
         let is_known = self.plain && is_unpatched(&sock)? && (at_once || is_nonblocking(&sock)?);
         let (true, Some(host)) = (is_known, numbers(&address)) else {
             let outcome = from_method(sock.call_method1(&names().connect, &address))?;

@@ -46,10 +46,12 @@ pub(crate) enum Method {
     RecvFromInto,
     SendAll,
     SendTo,
-    Connect,
-    /// The same of `create_connection`, where it is not seen that nothing has to be awaited: a
-    /// socket of this machine is connected when the call returns that says it is not yet.
-    ConnectAtOnce,
+    Connect {
+        /// From `create_connection`, which has seen that the address is in numbers, and where it
+        /// shows to nobody that nothing is awaited: a socket of this machine is connected when the
+        /// call returns that says it is not yet.
+        at_once: bool,
+    },
     Accept,
 }
 
@@ -63,7 +65,7 @@ impl Method {
             Method::RecvFromInto => "sock_recvfrom_into",
             Method::SendAll => "sock_sendall",
             Method::SendTo => "sock_sendto",
-            Method::Connect | Method::ConnectAtOnce => "sock_connect",
+            Method::Connect { .. } => "sock_connect",
             Method::Accept => "sock_accept",
         }
     }
@@ -76,9 +78,7 @@ impl Method {
             | Method::RecvFrom
             | Method::RecvFromInto
             | Method::Accept => Interest::READ,
-            Method::SendAll | Method::SendTo | Method::Connect | Method::ConnectAtOnce => {
-                Interest::WRITE
-            }
+            Method::SendAll | Method::SendTo | Method::Connect { .. } => Interest::WRITE,
         }
     }
 }
