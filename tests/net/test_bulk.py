@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import socket
+import sys
 from typing import Any
 
 import pytest
 
-from helpers import Recorder, attach
+from helpers import Recorder, attach, until
 
 pytestmark = pytest.mark.usefixtures("loop")
 
@@ -95,3 +97,59 @@ async def test_the_protocol_changes_in_the_midst_of_a_burst() -> None:
     digest = hashlib.sha256(data[: protocol.total]).digest()
     assert digest == protocol.digest.digest()
     assert hashlib.sha256(data[protocol.total :]).digest() == second.digest.digest()
+
+
+async def test_what_is_there_comes_in_one_piece() -> None:
+    """Large ones, up to 256 KiB as on asyncio, when some have come before; small ones after."""
+    protocol: Any
+    protocol, far = await attach(Counting)
+    sock = protocol.transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    rng = random.Random(3)
+    wanted = hashlib.sha256()
+    sent = 0
+    for size in [200 << 10] * 60 + [10, 100_000, 1, 40_000] * 5:
+        data = rng.randbytes(size)
+        protocol.transport.pause_reading()
+        left = memoryview(data)
+        while left:
+            left = left[far.send(left) :]
+        protocol.transport.resume_reading()
+        wanted.update(data)
+        sent += size
+        await until(lambda sent=sent: protocol.total == sent)
+    assert max(protocol.sizes) == 200 << 10
+    assert protocol.sizes[-2:] == [1, 40_000]
+    far.close()
+    assert await protocol.lost is None
+    assert protocol.digest.digest() == wanted.digest()
+
+
+async def test_bytes_have_no_room_to_spare() -> None:
+    class Measuring(Counting):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            assert sys.getsizeof(data) == sys.getsizeof(b"") + len(data)
+
+    protocol: Any
+    protocol, far = await attach(Measuring)
+    await asyncio.get_running_loop().sock_sendall(far, bytes(16 << 20))
+    far.close()
+    assert await protocol.lost is None
+    assert protocol.total == 16 << 20
+
+
+async def test_the_end_after_large_messages() -> None:
+    """Sent and ended at once, so that the end is there while the message is read."""
+    data = random.Random(4).randbytes(150_000)
+    for _ in range(5):
+        protocol: Any
+        protocol, far = await attach(Counting)
+        for _ in range(12):
+            await asyncio.get_running_loop().sock_sendall(far, data)
+        far.shutdown(socket.SHUT_WR)
+        assert await protocol.lost is None
+        assert protocol.total == 12 * len(data)
+        assert protocol.digest.digest() == hashlib.sha256(12 * data).digest()
+        far.close()

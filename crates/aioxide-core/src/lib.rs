@@ -9,6 +9,7 @@
 //! | [`flow_control`] | when a transport asks its protocol to pause writing |
 //! | [`stream_buffer`] | what a stream has received and nobody has read, and where lines end in it |
 //! | [`names`] | hosts that are addresses: what `getaddrinfo` would answer |
+//! | [`pace`] | which of two ways to receive large messages is the faster |
 //!
 //! Rules that every file here keeps:
 //!
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod flow_control;
 pub mod names;
+pub mod pace;
 pub mod ready;
 pub mod stream_buffer;
 pub mod timers;
@@ -33,6 +35,7 @@ pub mod timers;
 pub use clock::{Nanos, ns_to_seconds, seconds_to_ns};
 pub use descriptors::Descriptors;
 pub use flow_control::{FlowControl, LimitsError, Signal};
+pub use pace::Pace;
 pub use ready::Ready;
 pub use stream_buffer::{Separators, StreamBuffer};
 pub use timers::{TimerEntry, Timers};

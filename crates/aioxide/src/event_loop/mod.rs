@@ -30,6 +30,7 @@ mod watchers;
 
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 
+use aioxide_core::Pace;
 use aioxide_core::ready::Ready;
 use aioxide_core::timers::Timers;
 use aioxide_driver::notifier::Notifier;
@@ -99,6 +100,8 @@ pub(crate) struct LoopCore {
     scratch: RefCell<Vec<u8>>,
     /// How far from its beginning it is used next.
     scratch_at: Cell<usize>,
+    /// Whether large messages are received past it.
+    pace: RefCell<Pace>,
     /// What the turn that runs has written.
     cork: Cork,
     /// The `FileRing`, once a file operation had to wait.
@@ -146,6 +149,7 @@ impl Native for LoopCore {
             task_factory: Slot::default(),
             scratch: RefCell::default(),
             scratch_at: Cell::new(0),
+            pace: RefCell::default(),
             cork: Cork::default(),
             file_ring: Slot::default(),
         }
@@ -295,6 +299,12 @@ impl LoopCore {
             }
             &mut scratch[at..at + tuning::RECEIVE]
         })
+    }
+
+    /// How long large messages take to be received, here and past the scratch memory.
+    #[inline]
+    pub(crate) fn pace(&self) -> &RefCell<Pace> {
+        &self.pace
     }
 
     /// Wakes the loop if it sleeps; silent otherwise.

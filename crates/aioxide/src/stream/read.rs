@@ -426,6 +426,21 @@ impl Inst<ReadOp> {
         }
     }
 
+    /// How many of `waiting` bytes are its result as they come.
+    pub(super) fn expects(&self, waiting: usize) -> usize {
+        let size = self.size.get();
+        match self.method.get() {
+            Method::Read => waiting.min(size),
+            Method::ReadExactly if waiting >= size => size,
+            _ => 0,
+        }
+    }
+
+    /// This is its result.
+    pub(super) fn get_ready(&self, result: Object) {
+        self.ready.set(result);
+    }
+
     /// Whether `stored` bytes are not enough.
     #[inline]
     pub(super) fn wants_more_than(&self, stored: usize) -> bool {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::protocol::StreamProtocol;
 use super::read::ReadOp;
 use super::storage::Storage;
+use crate::ffi::buffer::bytes_slice;
 use crate::ffi::error::Kind;
 use crate::ffi::module::{Global, names};
 use crate::ffi::weak_link::{self, KnownBy, Link};
@@ -126,6 +127,33 @@ impl Inst<StreamReader> {
         match self.reading.get() {
             Some(read) => read.appetite(most),
             None => most,
+        }
+    }
+
+    /// How many of the `waiting` bytes a read waits for that may have them as they come, in one
+    /// `bytes`; 0 if there is none.
+    pub(crate) fn expects(&self, waiting: usize) -> usize {
+        match self.reading.get() {
+            // More would make the transport pause.
+            Some(read) if self.storage.is_empty() && self.waits() => {
+                read.expects(waiting.min(self.limit.get().saturating_mul(2)))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Gives a read the bytes that it expects.
+    pub(crate) fn hand(&self, data: Object) -> Res<()> {
+        let octets = bytes_slice(&data).unwrap_or_default();
+        let count = octets.len();
+        match self.reading.get() {
+            Some(read) if self.expects(count) == count => {
+                read.get_ready(data);
+                self.handed.set(count);
+                Ok(())
+            }
+            // Somebody else has read from the socket.
+            _ => self.take_in(octets),
         }
     }
 

@@ -8,7 +8,7 @@
 //!   not be sent yet. They serve all kinds.
 //! * `accepted` is a connection whose socket Python has not asked for.
 //! * `create` makes a stream transport and schedules its first callbacks.
-//! * `reader` receives and tells the protocol; `pause_reading`, `resume_reading`.
+//! * `reader` tells the protocol what `receive` got; `pause_reading`, `resume_reading`.
 //! * `writer` sends; `cork` holds back what is written until the turn is over.
 //! * `closing` is `close`, `abort`, errors, the last callback, and a transport that is forgotten.
 //! * `owners` is whose a descriptor is.
@@ -46,6 +46,7 @@ mod out_queue;
 mod owners;
 mod pipe;
 mod reader;
+mod receive;
 mod sendfile;
 mod writer;
 
@@ -98,6 +99,8 @@ pub(crate) struct StreamTransport {
     secured: Cell<bool>,
     /// Where it stands among those that hold back what they write.
     corked: cork::Place,
+    /// Much was received the last time.
+    much: Cell<bool>,
     /// Gone after `connection_lost`.
     server: Slot,
     /// It counts as one of the server's connections.

@@ -13,6 +13,7 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, value};
 use crate::stream::{StreamProtocol, StreamReader};
 use crate::tls::SslProtocol;
+use crate::tuning;
 
 const EBADF: i32 = 9;
 const RECEIVE_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
@@ -79,17 +80,6 @@ impl Inst<StreamTransport> {
         }
     }
 
-    /// Into the loop's buffer, then into `bytes` of the right size; `None` is the end.
-    #[inline]
-    fn receive(&self, core: &Inst<LoopCore>) -> Res<io::Result<Option<Object>>> {
-        let mut scratch = core.scratch();
-        Ok(match sys::recv(self.common.fd.get(), &mut scratch) {
-            Ok(0) => Ok(None),
-            Ok(count) => Ok(Some(value::bytes(&scratch[..count])?)),
-            Err(error) => Err(error),
-        })
-    }
-
     /// The StreamReader behind the protocol, if both may be used without Python's methods.
     #[inline]
     fn reader_of(&self, protocol: &Any) -> Res<Option<Own<StreamReader>>> {
@@ -110,22 +100,22 @@ impl Inst<StreamTransport> {
         protocol: &Any,
         reader: &Inst<StreamReader>,
     ) -> Res<()> {
-        let received = {
-            let mut scratch = core.scratch();
-            let most = reader.appetite(scratch.len());
-            match sys::recv(self.common.fd.get(), &mut scratch[..most]) {
-                Ok(0) => None,
-                Ok(count) => Some(Ok(reader.take_in(&scratch[..count]))),
-                Err(error) => Some(Err(error)),
-            }
+        let received = if self.much.get()
+            && let Some(straight) =
+                self.receive_straight(core, |waiting| reader.expects(waiting))?
+        {
+            straight.map(|data| data.map(|data| reader.hand(data)))
+        } else {
+            let most = reader.appetite(tuning::RECEIVE);
+            self.receive_scratch(core, most, |data| reader.take_in(data))
         };
         match received {
-            Some(Ok(Ok(()))) if reader.is_filling() => Ok(()),
-            Some(Ok(taken)) => taken
+            Ok(Some(Ok(()))) if reader.is_filling() => Ok(()),
+            Ok(Some(taken)) => taken
                 .and_then(|()| reader.announce())
                 .or_else(|raised| self.callback_failed(raised, RECEIVE_FAILED)),
-            None => self.read_eof(core, protocol),
-            Some(Err(error)) => self.read_failed(&error),
+            Ok(None) => self.read_eof(core, protocol),
+            Err(error) => self.read_failed(&error),
         }
     }
 
