@@ -2,7 +2,10 @@
 
     python benchmarks/guard.py                     all paths; status 1 if one grew by more than 3 %
     python benchmarks/guard.py -p 'sock-*'         some of them
-    python benchmarks/guard.py --record            write the figures down instead
+    python benchmarks/guard.py --record            write the figures into benchmarks/records instead
+    python benchmarks/guard.py --save before.json  write them into a file of your own instead
+    python benchmarks/guard.py --against before.json --limit 2
+                                                   compare with that file; status 1 above 2 %
 
 Times move by more than a change is worth; instruction counts hardly move at all. valgrind counts
 them. What an operation takes is the slope between a short and a long run, so that what happens once
@@ -38,7 +41,7 @@ from options import Lacking, Wrong
 from report import print_table
 
 LIMIT = 0.03
-"""By how much of itself a figure may move."""
+"""By how much of itself a figure may move, unless `--limit` says otherwise."""
 STEADY = 0.01
 """By how much the rounds of one run may differ before its figure is doubtful."""
 SILENCE = 300.0
@@ -158,6 +161,7 @@ class Row:
     name: str
     recorded: Figure | None
     now: Figure
+    limit: float = LIMIT
 
     @property
     def change(self) -> float | None:
@@ -173,7 +177,7 @@ class Row:
         """`grew`, `shrank`, `new` or nothing."""
         if self.change is None:
             return "new"
-        if abs(self.change) <= LIMIT:
+        if abs(self.change) <= self.limit:
             return ""
         return "grew" if self.change > 0 else "shrank"
 
@@ -183,8 +187,10 @@ def share(before: float, now: float) -> float | None:
     return (now - before) / before if before else None
 
 
-def compare(recorded: Mapping[str, Figure], now: Mapping[str, Figure]) -> list[Row]:
-    return [Row(name, recorded.get(name), each) for name, each in now.items()]
+def compare(
+    recorded: Mapping[str, Figure], now: Mapping[str, Figure], limit: float = LIMIT
+) -> list[Row]:
+    return [Row(name, recorded.get(name), each, limit) for name, each in now.items()]
 
 
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[tuple[str, str]]]]:
@@ -210,8 +216,9 @@ def percent(change: float | None) -> str:
     return "" if change is None else f"{change:+.1%}"
 
 
-def remarks(rows: Sequence[Row]) -> list[str]:
+def remarks(rows: Sequence[Row], limit: float = LIMIT) -> list[str]:
     """What the table means, in sentences."""
+    allowed = f"{100 * limit:g}%"
     grew = [row.name for row in rows if row.verdict == "grew"]
     shrank = [row.name for row in rows if row.verdict == "shrank"]
     doubtful = [row.name for row in rows if row.now.spread > STEADY]
@@ -221,14 +228,14 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             f"Not the same in each round, by more than {STEADY:.0%}: {', '.join(doubtful)}."
         )
     if grew:
-        said.append(f"More than {LIMIT:.0%} above the record: {', '.join(grew)}.")
+        said.append(f"More than {allowed} above the record: {', '.join(grew)}.")
     if shrank:
         said.append(
-            f"More than {LIMIT:.0%} below the record: {', '.join(shrank)};"
+            f"More than {allowed} below the record: {', '.join(shrank)};"
             " record it if that is what the change is for (--record)."
         )
     if not grew and not shrank:
-        said.append(f"Nothing moved by more than {LIMIT:.0%}.")
+        said.append(f"Nothing moved by more than {allowed}.")
     return said
 
 
@@ -306,9 +313,28 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("-p", "--path", action="append", metavar="GLOB", help="only these paths")
     parser.add_argument("--list", action="store_true", help="name the paths and stop")
     parser.add_argument(
+        "--limit",
+        type=_percent,
+        default=LIMIT,
+        metavar="PERCENT",
+        help=f"how much a path may grow (default {100 * LIMIT:g})",
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="compare with this file of --save"
+    )
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
         "--record", action="store_true", help="write the figures into benchmarks/records"
     )
+    target.add_argument("--save", type=Path, metavar="FILE", help="write the figures into FILE")
     return parser
+
+
+def _percent(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is no percentage from 0 to 100")
+    return number / 100
 
 
 def run(options: argparse.Namespace) -> int:
@@ -317,23 +343,26 @@ def run(options: argparse.Namespace) -> int:
         raise Wrong("a record is of all paths: --record goes without --path")
     names = choices.select(options.path, list(HOT_PATHS), "path")
     with_tools = tools(valgrind())
-    target = record_path(with_tools["python"])
+    target = options.save or record_path(with_tools["python"])
+    writes = bool(options.record or options.save)
+    if writes and options.against:
+        raise Wrong("--against compares, and --record and --save write: use one of them")
     old_tools: dict[str, Any] = {}
     old: dict[str, Figure] = {}
-    if not options.record:
-        old_tools, old = read_record(target)
+    if not writes:
+        old_tools, old = read_record(options.against or target)
     progress = harness.Progress(len(names), 1)
     try:
         figures = measure(names, lambda name: progress.step(0, name))
     finally:
         progress.close()
-    rows = compare(old, figures)
+    rows = compare(old, figures, options.limit)
     print_table(*table(rows), sys.stdout)
-    if options.record:
+    if writes:
         write_record(target, with_tools, figures)
         sys.stdout.write(f"record: {target}\n")
         return 0
-    for sentence in [*remarks(rows), *differences(old_tools, with_tools)]:
+    for sentence in [*remarks(rows, options.limit), *differences(old_tools, with_tools)]:
         sys.stdout.write(sentence + "\n")
     return 1 if any(row.verdict == "grew" for row in rows) else 0
 

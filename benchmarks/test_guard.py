@@ -365,3 +365,41 @@ def test_counts_under_valgrind() -> None:
     now = figures["streams-echo"]
     assert 0 < now.extension < now.process
     assert now.spread < guard.STEADY
+
+
+def test_saved_figures_are_compared_with_the_limit_asked_for(
+    counted: dict[str, Figure],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = tmp_path / "before.json"
+    assert command("--save", str(before), "-p", "udp*", monkeypatch=monkeypatch) == 0
+    counted["udp-echo"] = Figure(1025, 4000, 0)
+    compared = ("--against", str(before), "-p", "udp*")
+    assert command(*compared, monkeypatch=monkeypatch) == 0
+    capsys.readouterr()
+    assert command(*compared, "--limit", "2", monkeypatch=monkeypatch) == 1
+    assert "More than 2% above the record: udp-echo." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--limit", "x"), "--limit"),
+        (("--limit", "101"), "101 is no percentage"),
+        (("--against", "a.json", "--save", "b.json"), "use one of them"),
+        (("--record", "--save", "b.json"), "not allowed with"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    arguments: tuple[str, ...],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command(*arguments, monkeypatch=monkeypatch)
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err
