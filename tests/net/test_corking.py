@@ -301,7 +301,6 @@ async def test_a_task_and_a_handle_write_as_a_protocol_does() -> None:
 
 
 async def test_drain_sends(implementation: Implementation) -> None:
-    """The native writer's does; asyncio's own, on our loop, leaves it to the end of the step."""
     names: Any = aioxide if implementation.name == "aioxide" else asyncio
     protocol, far = await attach()
     reader = names.StreamReader()
@@ -315,6 +314,50 @@ async def test_drain_sends(implementation: Implementation) -> None:
     await writer.drain()
     assert there(far) == b"drained at once"
     protocol.transport.set_protocol(protocol)
+    await finish(protocol, far)
+
+
+async def test_drain_of_stock_streams_sends_and_notices_errors() -> None:
+    """asyncio's own writer on our loop: it touches the transport by `is_closing()` alone."""
+    protocol, far = await attach()
+    reader = asyncio.StreamReader()
+    stream = asyncio.StreamReaderProtocol(reader)
+    protocol.transport.set_protocol(stream)
+    stream.connection_made(protocol.transport)
+    loop = asyncio.get_running_loop()
+    writer = asyncio.StreamWriter(protocol.transport, stream, reader, loop)
+    writer.write(b"drained ")
+    writer.write(b"at once")
+    await writer.drain()
+    assert there(far) == b"drained at once"
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    far.close()
+    writes = 0
+    with pytest.raises(ConnectionResetError):
+        for writes in range(1000):
+            writer.write(b"to nobody")
+            await writer.drain()
+    # The first write is refused and the second drain hears of it, as on asyncio.
+    assert writes <= 2
+    with pytest.raises(ConnectionResetError):
+        await writer.wait_closed()
+
+
+async def test_is_closing_is_true_once_a_write_has_failed() -> None:
+    protocol, far = await attach()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    far.close()
+    transport = protocol.transport
+    transport.write(b"refused")
+    assert transport.is_closing()
+    assert isinstance(await protocol.lost, (ConnectionResetError, BrokenPipeError))
+
+
+async def test_the_repr_shows_what_the_kernel_has_not_taken() -> None:
+    protocol, far = await attach()
+    protocol.transport.write(b"taken")
+    assert "write=<idle, bufsize=0>" in repr(protocol.transport)
+    assert there(far) == b"taken"
     await finish(protocol, far)
 
 

@@ -78,8 +78,16 @@ impl Inst<LoopCore> {
             return result;
         }
         let raised = result.err().map(Raised::take);
-        self.uncork();
-        raised.map_or(Ok(()), |exception| Err(Raised::raise(exception)))
+        let flushed = self.uncork();
+        match raised {
+            Some(exception) => {
+                if let Err(raised) = flushed {
+                    raised.discard();
+                }
+                Err(Raised::raise(exception))
+            }
+            None => flushed,
+        }
     }
 
     #[inline]

@@ -65,6 +65,12 @@ impl Slot {
         self.peek().map(|value| value.address())
     }
 
+    /// Whether the slot holds an object that somebody else refers to, too.
+    #[inline(always)]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.peek().is_some_and(|value| value.refcount() > 1)
+    }
+
     /// Whether the slot holds exactly this object.
     #[inline(always)]
     pub(crate) fn holds(&self, object: &Any) -> bool {

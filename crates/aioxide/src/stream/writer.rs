@@ -103,11 +103,11 @@ impl Inst<StreamWriter> {
     pub(super) fn send_held_back(&self) -> Res<()> {
         let transport = self.transport()?;
         if let Some(native) = transport.downcast::<StreamTransport>() {
-            native.uncork();
+            native.uncork()?;
         } else if let Some(below) = connection_of(&transport)?
             && let Some(native) = below.downcast::<StreamTransport>()
         {
-            native.uncork();
+            native.uncork()?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::ffi::module::names;
 use crate::ffi::{Any, Args, Inst, Object, Res, value};
 
 fn repr(this: &Inst<StreamTransport>) -> Res<Object> {
+    this.uncork()?;
     let mut info = vec![this.class_name()?];
     if !this.is_open() {
         info.push("closed".to_owned());
@@ -44,7 +45,7 @@ fn get_extra_info<T: Transport>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
     let name = name.unwrap_or(value::none_ref());
     if name.is_text(c"socket") {
         // Somebody may write to it.
-        T::settle_output(this);
+        T::settle_output(this)?;
         T::complete_extra(this)?;
     } else if !name.is_str() || name.is_text(c"peername") || name.is_text(c"sockname") {
         T::complete_extra(this)?;
@@ -80,7 +81,7 @@ fn get_closing<T: Transport>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_sock(this: &Inst<StreamTransport>) -> Res<Object> {
-    this.uncork();
+    this.expose()?;
     this.complete_extra()?;
     Ok(this.common.file.get_or_none())
 }

@@ -19,7 +19,7 @@ impl<T: Transport> Inst<T> {
             return Ok(());
         }
         // What was written has been sent by then, as far as the kernel takes it.
-        T::settle_output(self);
+        T::settle_output(self)?;
         if common.conn_lost.get() > 0 {
             return Ok(());
         }
@@ -123,7 +123,7 @@ impl<T: Transport> Inst<T> {
 impl Inst<StreamTransport> {
     /// Receives nothing more, sends what waits, then ends.
     pub(super) fn close(&self) -> Res<()> {
-        self.uncork();
+        self.uncork()?;
         if self.common.closing.replace(true) {
             return Ok(());
         }
@@ -229,7 +229,10 @@ pub(super) fn abort<T: Transport>(this: &Inst<T>) -> Res<Object> {
     Ok(value::none())
 }
 
+/// asyncio's `StreamWriter.drain()` touches the transport by this alone, and a write that has failed
+/// shows here: so it flushes.
 fn is_closing<T: Transport>(this: &Inst<T>) -> Res<Object> {
+    T::settle_output(this)?;
     flag(this.common().closing.get())
 }
 

@@ -104,8 +104,10 @@ pub(crate) trait Transport: Native {
     fn close_bare(_this: &Inst<Self>) -> Res<bool> {
         Ok(false)
     }
-    /// Sends what is held back, so that what waits is what the kernel did not take.
-    fn settle_output(_this: &Inst<Self>) {}
+    /// Flushes corked data, so that the queue has what the kernel did not take.
+    fn settle_output(_this: &Inst<Self>) -> Res<()> {
+        Ok(())
+    }
     /// Drops what waits to be sent.
     fn drop_output(&self) {}
     /// The protocol has had its last callback: lets go of everything.

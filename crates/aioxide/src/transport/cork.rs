@@ -1,113 +1,74 @@
-//! Corking: what is written in a turn of the loop leaves when the turn is over, in one system call
-//! for each connection, where asyncio makes one for each `write`.
+//! Corking: writes of one iteration are flushed at its end, in one system call for each connection,
+//! where asyncio makes one for each `write`.
 //!
 //! A response in three pieces then costs one call; and the calls of all connections follow each
 //! other, so that handlers do not evict the kernel from the caches and the kernel the handlers,
-//! and a peer on another core is woken once for many answers. What a transport has in the [`Cork`]
-//! is sent
+//! and a peer on another core is woken once for many answers.
 //!
-//! * when the turn is over, however it ends, or as soon as [`tuning::CORK_TRANSPORTS`] of them wait,
-//!   or [`tuning::CORK_ALL`] bytes;
-//! * at once when it is as much as [`tuning::CORK`] or the transport's high-water mark: so what a socket
-//!   does not take of it later is never a reason to pause the protocol, and `pause_writing()` is
+//! **Corked data is in the transport's own queue**, and nowhere else: so it can neither be reordered
+//! nor reach another connection, whatever runs while it is flushed. A transport is *corked* while its
+//! queue waits for the end of the iteration instead of for the socket to become writable. The
+//! loop's [`Cork`] is a list of transports to flush. It owns no data, and nothing refers to a place
+//! in it.
+//!
+//! A transport is flushed
+//!
+//! * at the end of the iteration, however it ends, or as soon as [`tuning::CORK_TRANSPORTS`]
+//!   transports or [`tuning::CORK_ALL`] bytes are corked;
+//! * at once when more than [`tuning::CORK`] bytes or its high-water mark are corked: so what a socket
+//!   does not take of them later is never a reason to pause the protocol, and `pause_writing()` is
 //!   called inside `write()`, as by asyncio;
-//! * before whatever could tell the difference: closing, `write_eof`, `drain`, sendfile, the size
-//!   of the buffer, the socket, a fork.
+//! * before anything that could tell the difference: closing, `is_closing()`, `write_eof`, `drain`,
+//!   sendfile, the size of the buffer, `repr`, the socket, a fork.
 //!
-//! An object that only looks like a socket, as tests have it, is written to at once.
+//! It is never corked while somebody else can write to its descriptor ([`exposed`]).
 //!
-//! Only where the transport's own queue is empty: behind what waits for the socket, nothing is
-//! gained. Outside of turns (another thread, a destructor while the loop sleeps) nothing is held
-//! back, since nothing would end it.
+//! **While transports are flushed, nothing is corked**: finalizers of sent bytes, log handlers and
+//! exception handlers write directly, or behind what is queued. Outside of iterations (another
+//! thread, a destructor while the loop sleeps) nothing is corked either, since nothing would flush it.
+//!
+//! [`exposed`]: Inst::<StreamTransport>::is_exposed
 
 use std::cell::{Cell, RefCell};
-
-use aioxide_driver::sys;
+use std::collections::VecDeque;
 
 use super::StreamTransport;
-use super::out_queue::{Chunk, OutQueue};
+use super::event::Event;
+use super::out_queue::{Chunk, Chunks, OutQueue};
 use super::reader::is_not_ready;
-use super::writer::WRITE_ERROR;
 use crate::event_loop::LoopCore;
-use crate::ffi::buffer::bytes_slice;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::{Any, Inst, Object, Own, Raised, Res, Visit, value};
 use crate::tuning;
 
-/// What one transport has written in this turn.
-#[derive(Debug, Default)]
-struct Held {
-    /// Gone once it was sent.
-    transport: Option<Own<StreamTransport>>,
-    /// One `bytes` that is all there is, as mostly; else it is in the queue with the others.
-    only: Option<Object>,
-    queue: OutQueue,
-}
-
-impl Held {
-    /// The queue of all that was written.
-    fn queue(&mut self, cork: &Cork) -> &mut OutQueue {
-        if let Some(only) = self.only.take() {
-            self.queue = cork.spare();
-            self.queue.push(Chunk::lent(&only, 0));
-        }
-        &mut self.queue
-    }
-}
-
-/// What waits for the end of the turn.
+/// The transports to flush at the end of the iteration.
 #[derive(Debug, Default)]
 pub(crate) struct Cork {
-    /// A turn runs.
+    /// An iteration runs its callbacks, and no transports are being flushed.
     open: Cell<bool>,
-    /// In the order of the first writes. A transport knows its place.
-    held: RefCell<Vec<Held>>,
-    /// How many bytes they hold back, all together.
+    /// In the order of their first writes; each is in it at most once. One that was flushed meanwhile
+    /// stays in it: the transport itself knows whether it is corked.
+    transports: RefCell<VecDeque<Own<StreamTransport>>>,
+    /// How many bytes are corked in all transports.
     bytes: Cell<usize>,
-    /// Emptied queues with their memory, for the next turn.
-    spare: RefCell<Vec<OutQueue>>,
-}
-
-/// A transport's place among those that hold something back, counted from 1; 0 if it does not.
-#[derive(Debug, Default)]
-pub(super) struct Place(Cell<u32>);
-
-impl Place {
-    fn set(&self, index: usize) {
-        self.0.set(u32::try_from(index + 1).unwrap_or(0));
-    }
-
-    fn take(&self) -> Option<usize> {
-        (self.0.take() as usize).checked_sub(1)
-    }
-
-    fn get(&self) -> Option<usize> {
-        (self.0.get() as usize).checked_sub(1)
-    }
+    /// Empty lists of chunks with their memory, for the next iteration.
+    spare: RefCell<Vec<Box<Chunks>>>,
 }
 
 impl Cork {
     pub(crate) fn visit(&self, visit: &mut Visit) {
-        let Ok(held) = self.held.try_borrow() else {
-            return;
-        };
-        for each in &*held {
-            if let Some(transport) = &each.transport {
+        if let Ok(transports) = self.transports.try_borrow() {
+            for transport in &*transports {
                 visit.native(transport);
             }
-            if let Some(only) = &each.only {
-                visit.object(only);
-            }
-            each.queue.traverse(visit);
         }
     }
 
     pub(crate) fn clear(&self) {
-        self.bytes.set(0);
-        drop(self.held.take());
+        drop(self.transports.take());
     }
 
-    /// Turns run from now on, or no more.
+    /// Callbacks run from now on, or no more.
     #[inline(always)]
     pub(crate) fn set_open(&self, open: bool) {
         self.open.set(open);
@@ -115,13 +76,13 @@ impl Cork {
 
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.held.borrow().is_empty()
+        self.transports.borrow().is_empty()
     }
 
-    /// What stands at this place, and is there no more; `None` at the end.
+    /// Removes the first transport. Nothing stays borrowed.
     #[inline]
-    fn part(&self, index: usize) -> Option<Held> {
-        self.held.borrow_mut().get_mut(index).map(std::mem::take)
+    fn next(&self) -> Option<Own<StreamTransport>> {
+        self.transports.borrow_mut().pop_front()
     }
 
     #[inline(always)]
@@ -134,86 +95,90 @@ impl Cork {
         self.bytes.set(self.bytes.get().saturating_sub(size));
     }
 
-    fn spare(&self) -> OutQueue {
+    fn spare(&self) -> Box<Chunks> {
         self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Drops what was sent, and keeps the list's memory.
+    #[inline]
+    fn recycle(&self, sent: OutQueue) {
+        if let OutQueue::Many(mut chunks) = sent {
+            chunks.clear();
+            let mut spare = self.spare.borrow_mut();
+            if spare.len() < tuning::CORK_TRANSPORTS {
+                spare.push(chunks);
+            }
+        }
     }
 }
 
 impl Inst<LoopCore> {
-    /// Sends what is held back if it is much, or of so many transports. Only after a write was held
-    /// back, and not between looking at its transport and holding back: bytes have destructors.
-    #[inline]
-    fn send_if_many(&self) {
+    /// Flushes all corked transports. A failed write ends its connection and nothing else.
+    ///
+    /// An error is an exception that ends the program, raised by a handler.
+    pub(crate) fn uncork(&self) -> Res<()> {
         let cork = self.cork();
-        if cork.held.borrow().len() >= tuning::CORK_TRANSPORTS
-            || cork.bytes.get() >= tuning::CORK_ALL
-        {
-            self.uncork();
+        let open = cork.open.replace(false);
+        let mut exit = None;
+        // One by one: Python may run inside, and flush the rest (a fork in a finalizer).
+        while let Some(transport) = cork.next() {
+            transport.listed.set(false);
+            if let Err(raised) = transport.uncork() {
+                let exception = raised.take();
+                exit.get_or_insert(exception);
+            }
         }
+        cork.open.set(open);
+        exit.map_or(Ok(()), |exception| Err(Raised::raise(exception)))
     }
 
-    /// The turn is over: sends what it has written. What fails ends the connection.
-    pub(crate) fn uncork(&self) {
+    /// Flushes all if too much is corked. Only after a write was queued: bytes have destructors.
+    #[inline]
+    fn uncork_if_many(&self) -> Res<()> {
         let cork = self.cork();
-        // One by one, in place: bytes may have a destructor, which may write.
-        let mut index = 0;
-        while let Some(mut held) = cork.part(index) {
-            if let Some(transport) = held.transport.take() {
-                transport.corked.take();
-                transport.unraisable(transport.send_held(self, held));
-            }
-            index += 1;
+        if cork.transports.borrow().len() >= tuning::CORK_TRANSPORTS
+            || cork.bytes.get() >= tuning::CORK_ALL
+        {
+            self.uncork()
+        } else {
+            Ok(())
         }
-        cork.held.borrow_mut().clear();
     }
 }
 
 impl Inst<StreamTransport> {
-    /// Holds `data` back, if that is allowed now; `slice` is all of its memory, and not empty.
+    /// Corks `data`, if that is allowed now; `slice` is all of its memory, and not empty.
     ///
-    /// To be called where nothing waits in the transport's own queue.
+    /// To be called where the queue is empty or corked; in the latter case it is always allowed.
     #[inline]
     pub(super) fn cork(&self, data: &Any, slice: &[u8]) -> Option<Res<()>> {
         let core = self.common.loop_.get()?;
-        let Some(index) = self.corked.get() else {
-            // What is much would be sent at once.
-            if slice.len() as u64 > self.most_held()
-                || self.stand_in.get()
-                || !core.cork().open.get()
-            {
+        let cork = core.cork();
+        if !self.corked.get() {
+            // More than this would be flushed at once.
+            if slice.len() as u64 > self.most_corked() || !cork.open.get() || self.is_exposed() {
                 return None;
             }
-            let mut held = Held {
-                transport: Some(self.own()),
-                ..Held::default()
-            };
-            if bytes_slice(data).is_some() {
-                held.only = Some(data.own());
-            } else {
-                held.queue = core.cork().spare();
-                held.queue.push(Chunk::copied(slice));
-            }
-            self.hold(&core, held);
-            core.cork().grow(slice.len());
-            core.send_if_many();
-            return Some(Ok(()));
-        };
+            self.out
+                .queue
+                .borrow_mut()
+                .push_with(Chunk::whole(data, slice), || cork.spare());
+            self.enlist(&core);
+            cork.grow(slice.len());
+            return Some(core.uncork_if_many());
+        }
         let size = {
-            let all = core.cork();
-            let mut held = all.held.borrow_mut();
-            let queue = held.get_mut(index)?.queue(all);
+            let mut queue = self.out.queue.borrow_mut();
             let chunk = if queue.len() < tuning::CORK_PIECES {
                 Chunk::whole(data, slice)
             } else {
                 Chunk::of(data, slice, 0)
             };
-            queue.push(chunk);
-            all.grow(slice.len());
+            queue.push_with(chunk, || cork.spare());
             queue.size()
         };
-        let sent = self.send_if_much(&core, size);
-        core.send_if_many();
-        Some(sent)
+        cork.grow(slice.len());
+        Some(self.uncork_if_much(&core, size))
     }
 
     /// The same for several pieces; gives them back if it is not allowed.
@@ -221,142 +186,140 @@ impl Inst<StreamTransport> {
         let Some(core) = self.common.loop_.get() else {
             return Err(chunks);
         };
-        if self.corked.get().is_none() {
-            if self.stand_in.get() || !core.cork().open.get() {
+        let cork = core.cork();
+        if !self.corked.get() {
+            if !cork.open.get() || self.is_exposed() || chunks.iter().all(Chunk::is_empty) {
                 return Err(chunks);
             }
-            let held = Held {
-                transport: Some(self.own()),
-                only: None,
-                queue: core.cork().spare(),
-            };
-            self.hold(&core, held);
+            self.enlist(&core);
         }
         let size = {
-            let all = core.cork();
-            let mut held = all.held.borrow_mut();
-            let Some(each) = self.corked.get().and_then(|index| held.get_mut(index)) else {
-                return Err(chunks);
-            };
-            let queue = each.queue(all);
+            let mut queue = self.out.queue.borrow_mut();
             let before = queue.size();
             for chunk in chunks {
-                queue.push(chunk);
+                queue.push_with(chunk, || cork.spare());
             }
-            all.grow(queue.size() - before);
+            cork.grow(queue.size() - before);
             queue.size()
         };
-        let sent = self.send_if_much(&core, size);
-        core.send_if_many();
-        Ok(sent)
+        Ok(self.uncork_if_much(&core, size))
+    }
+
+    /// The queue waits for the end of the iteration.
+    #[inline]
+    fn enlist(&self, core: &Inst<LoopCore>) {
+        self.corked.set(true);
+        if !self.listed.replace(true) {
+            core.cork().transports.borrow_mut().push_back(self.own());
+        }
     }
 
     #[inline]
-    fn hold(&self, core: &Inst<LoopCore>, held: Held) {
-        let mut all = core.cork().held.borrow_mut();
-        self.corked.set(all.len());
-        all.push(held);
-    }
-
-    #[inline]
-    fn most_held(&self) -> u64 {
+    fn most_corked(&self) -> u64 {
         self.out.flow.get().high().min(tuning::CORK)
     }
 
     #[inline]
-    fn send_if_much(&self, core: &Inst<LoopCore>, size: usize) -> Res<()> {
-        if size as u64 <= self.most_held() {
+    fn uncork_if_much(&self, core: &Inst<LoopCore>, size: usize) -> Res<()> {
+        if size as u64 > self.most_corked() {
+            self.uncork()?;
+        }
+        core.uncork_if_many()
+    }
+
+    /// Whether somebody else may write to the descriptor, or sees each write: then nothing is corked.
+    ///
+    /// The descriptor of an accepted connection is ours alone until a program asks for it
+    /// ([`expose`](Self::expose)). A socket object of Python's is ours alone as long as nobody else
+    /// refers to it.
+    #[inline]
+    pub(super) fn is_exposed(&self) -> bool {
+        self.exposed.get() || self.common.file.is_shared()
+    }
+
+    /// From now on a program knows the descriptor: flushes, and corks nothing any more.
+    pub(super) fn expose(&self) -> Res<()> {
+        self.exposed.set(true);
+        self.uncork()
+    }
+
+    /// Flushes what is corked, before something that could tell.
+    ///
+    /// An error is an exception that ends the program, raised by a handler.
+    #[inline]
+    pub(crate) fn uncork(&self) -> Res<()> {
+        if !self.corked.get() {
             return Ok(());
         }
-        match self.corked.take().and_then(|index| core.cork().part(index)) {
-            Some(held) => self.send_held(core, held),
-            None => Ok(()),
-        }
-    }
-
-    /// Sends what is held back for this transport, before something that could tell.
-    pub(crate) fn uncork(&self) {
-        if self.corked.get().is_some()
-            && let Some(core) = self.common.loop_.get()
-            && let Some(index) = self.corked.take()
-            && let Some(held) = core.cork().part(index)
-        {
-            self.unraisable(self.send_held(&core, held));
-        }
-    }
-
-    /// Sends what was held back. What the socket does not take waits in the transport's own queue.
-    #[inline]
-    fn send_held(&self, core: &Inst<LoopCore>, mut held: Held) -> Res<()> {
-        core.expect_events();
-        let size = match &held.only {
-            Some(only) => bytes_slice(only).map_or(0, <[u8]>::len),
-            None => held.queue.size(),
+        let Some(core) = self.common.loop_.get() else {
+            return Ok(());
         };
-        core.cork().shrink(size);
-        match self.try_held(core, &held) {
-            Ok(mut sent) if sent == size => {
-                if held.only.is_none() {
-                    while let Some(chunk) = held.queue.pop_sent(&mut sent) {
-                        drop(chunk);
-                    }
-                    core.cork().spare.borrow_mut().push(held.queue);
-                }
+        match self.flush_corked(&core) {
+            Err(raised) if !raised.is_exit() => {
+                self.unraisable(Err(raised));
                 Ok(())
             }
-            Ok(sent) => self.keep(core, held, sent),
-            Err(raised) => {
-                let exception = raised.take();
-                drop(held);
-                self.fatal_error(exception, WRITE_ERROR)
-            }
+            done => done,
         }
     }
 
-    /// The socket has taken only a part.
-    #[cold]
-    fn keep(&self, core: &Inst<LoopCore>, mut held: Held, mut sent: usize) -> Res<()> {
-        let mut queue = std::mem::take(held.queue(core.cork()));
-        // What is dropped may write again, and that comes behind.
-        let mut gone = Vec::new();
-        while sent > 0
-            && let Some(chunk) = queue.pop_sent(&mut sent)
-        {
-            gone.push(chunk);
-        }
-        drop(self.out.queue.replace(queue));
-        self.start_writing(core)?;
-        self.queue_has_grown()
-    }
-
-    /// The system call; how much the socket took.
+    /// From here on the queue is as any other: what the socket does not take waits for it.
     #[inline]
-    fn try_held(&self, core: &Inst<LoopCore>, held: &Held) -> Res<usize> {
-        self.check_descriptor()?;
-        let fd = self.common.fd.get();
-        let sent = if let Some(only) = &held.only {
-            sys::send(fd, bytes_slice(only).unwrap_or_default())
-        } else {
-            match held
-                .queue
-                .gathered(tuning::CORK_GATHER, &mut core.scratch())
-            {
-                Some(data) => sys::send(fd, data),
-                None => held.queue.send(fd),
-            }
+    fn flush_corked(&self, core: &Inst<LoopCore>) -> Res<()> {
+        self.corked.set(false);
+        core.cork().shrink(self.out.size());
+        core.expect_events();
+        if let Err(raised) = self.check_descriptor() {
+            return self.flush_failed(core, raised);
+        }
+        let (sent, gone) = {
+            let mut queue = self.out.queue.borrow_mut();
+            let sent = queue.send_gathered(self.common.fd.get(), || core.scratch());
+            let gone = sent
+                .as_ref()
+                .map_or(OutQueue::Empty, |sent| queue.take_sent(*sent));
+            (sent, gone)
         };
-        sent.or_else(|error| {
-            if is_not_ready(&error) {
-                Ok(0)
-            } else {
-                Err(Raised::os(&error))
+        match sent {
+            Err(error) if !is_not_ready(&error) => self.flush_failed(core, Raised::os(&error)),
+            _ => {
+                // Finalizers may write, close and abort: what is left is looked at after them.
+                core.cork().recycle(gone);
+                self.settle(core)
             }
-        })
+        }
+    }
+
+    /// What was corked has been sent as far as the socket takes it.
+    #[inline]
+    fn settle(&self, core: &Inst<LoopCore>) -> Res<()> {
+        if self.corked.get() || self.common.conn_lost.get() > 0 {
+            return Ok(());
+        }
+        if !self.out.queue.borrow().is_empty() {
+            self.start_writing(core)?;
+            return self.queue_has_grown();
+        }
+        if self.common.writing.get() || self.common.closing.get() || self.eof.get() {
+            return self.settle_end(core);
+        }
+        Ok(())
+    }
+
+    /// Something was asked for behind the data while it was flushed.
+    #[cold]
+    fn settle_end(&self, core: &Inst<LoopCore>) -> Res<()> {
+        // A transport that was watched for writability ends here as in its `_write_ready`.
+        if self.common.closing.get() && !self.common.writing.get() {
+            self.common.conn_lost.set(1);
+            return self.schedule(core, Event::Lost);
+        }
+        self.drained(core)
     }
 }
 
 fn uncork(this: &Inst<LoopCore>) -> Res<Object> {
-    this.uncork();
+    this.uncork()?;
     Ok(value::none())
 }
 
@@ -365,6 +328,6 @@ pub(crate) fn hooks(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
     b.method0(
         c"_uncork",
         uncork,
-        c"_uncork($self, /)\n--\n\nSend what this turn has written so far. For a fork.",
+        c"_uncork($self, /)\n--\n\nFlush the writes of this iteration. For a fork.",
     )
 }

@@ -104,7 +104,7 @@ impl Inst<StreamTransport> {
                 } else {
                     self.take_socket(sock, extra)?;
                     let family = family_of(sock)?;
-                    self.stand_in.set(family.is_none());
+                    self.exposed.set(family.is_none());
                     family.unwrap_or_default()
                 }
             }

@@ -43,21 +43,12 @@ impl Outgoing {
         value::list(&chunks)
     }
 
-    /// Takes off what has been sent.
+    /// Removes the first `sent` bytes.
+    #[inline]
     pub(super) fn drop_sent(&self, sent: usize) {
-        drop_sent(&self.queue, sent);
-    }
-}
-
-/// Takes off what has been sent.
-#[inline]
-pub(super) fn drop_sent(queue: &RefCell<OutQueue>, mut sent: usize) {
-    // Each chunk is dropped where nothing is borrowed.
-    while sent > 0 {
-        let chunk = queue.borrow_mut().pop_sent(&mut sent);
-        if chunk.is_none() {
-            break;
-        }
+        // Dropped where nothing is borrowed.
+        let gone = self.queue.borrow_mut().take_sent(sent);
+        drop(gone);
     }
 }
 
@@ -140,14 +131,14 @@ fn set_limits<T: Sends>(this: &Inst<T>, args: &Args<'_>) -> Res<()> {
 }
 
 fn set_write_buffer_limits<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
-    T::settle_output(this);
+    T::settle_output(this)?;
     set_limits(this, &args)?;
     this.queue_has_grown()?;
     Ok(value::none())
 }
 
 fn set_limits_only<T: Sends>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
-    T::settle_output(this);
+    T::settle_output(this)?;
     set_limits(this, &args)?;
     Ok(value::none())
 }
@@ -167,7 +158,7 @@ fn get_write_buffer_limits<T: Sends>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_write_buffer_size<T: Sends>(this: &Inst<T>) -> Res<Object> {
-    T::settle_output(this);
+    T::settle_output(this)?;
     value::uint(this.waiting() as u64)
 }
 
@@ -187,7 +178,7 @@ fn maybe_resume<T: Sends>(this: &Inst<T>) -> Res<Object> {
 }
 
 fn get_buffer<T: Sends>(this: &Inst<T>) -> Res<Object> {
-    T::settle_output(this);
+    T::settle_output(this)?;
     this.waiting_list()
 }
 

@@ -9,7 +9,7 @@
 //! * `accepted` is a connection whose socket Python has not asked for.
 //! * `create` makes a stream transport and schedules its first callbacks.
 //! * `reader` tells the protocol what `receive` got; `pause_reading`, `resume_reading`.
-//! * `writer` sends; `cork` holds back what is written until the turn is over.
+//! * `writer` sends; `cork` flushes the writes of an iteration at its end.
 //! * `closing` is `close`, `abort`, errors, the last callback, and a transport that is forgotten.
 //! * `owners` is whose a descriptor is.
 //! * `attributes` is everything else that Python sees.
@@ -89,16 +89,19 @@ pub(crate) struct StreamTransport {
     out: Outgoing,
     /// The socket was given to us, so that others may have it too.
     foreign: Cell<bool>,
-    /// The socket is an object that only looks like one: it hears of each write at once.
-    stand_in: Cell<bool>,
+    /// Nothing is corked: a program has the descriptor, or the socket is a mock object, whose owner
+    /// expects to see each write.
+    exposed: Cell<bool>,
     /// The protocol is a `BufferedProtocol`.
     buffered: Cell<bool>,
     /// The protocol is a `StreamReaderProtocol` of ours, or of a derived class.
     streamed: Cell<bool>,
     /// The protocol is an `SSLProtocol` of ours, or of a derived class.
     secured: Cell<bool>,
-    /// Where it stands among those that hold back what they write.
-    corked: cork::Place,
+    /// The queue waits for the end of the iteration, and not for the socket to be writable.
+    corked: Cell<bool>,
+    /// In the loop's list of transports to flush.
+    listed: Cell<bool>,
     /// Much was received the last time.
     much: Cell<bool>,
     /// Gone after `connection_lost`.
@@ -167,8 +170,8 @@ impl Transport for StreamTransport {
             this.write_ready(core)
         }
     }
-    fn settle_output(this: &Inst<Self>) {
-        this.uncork();
+    fn settle_output(this: &Inst<Self>) -> Res<()> {
+        this.uncork()
     }
     fn complete_extra(this: &Inst<Self>) -> Res<()> {
         this.complete_extra()

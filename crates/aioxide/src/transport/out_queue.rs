@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::ops::DerefMut;
 use std::os::fd::RawFd;
 
 use aioxide_driver::sys;
@@ -73,62 +74,52 @@ impl Chunk {
     }
 }
 
-/// Chunks in the order in which they are to be sent. None is empty.
+/// Data in the order in which it is to be sent. No piece of it is empty.
 ///
-/// Most connections never have to wait: until one does, this is a pointer.
+/// An idle connection has nothing to send, and a busy one mostly one `bytes`: neither allocates.
 #[derive(Debug, Default)]
-pub(super) struct OutQueue(Option<Box<Chunks>>);
+pub(super) enum OutQueue {
+    #[default]
+    Empty,
+    /// One whole `bytes`.
+    One(Object),
+    Many(Box<Chunks>),
+}
 
+/// The chunks of a queue, and how many bytes of them are not sent.
 #[derive(Debug, Default)]
-struct Chunks {
+pub(super) struct Chunks {
     queue: VecDeque<Chunk>,
     size: usize,
 }
 
-impl OutQueue {
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.size() == 0
-    }
-
-    /// How many bytes wait.
-    #[inline]
-    pub(super) fn size(&self) -> usize {
-        self.0.as_ref().map_or(0, |chunks| chunks.size)
-    }
-
-    /// How many chunks there are.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |chunks| chunks.queue.len())
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Chunk> {
-        self.0.iter().flat_map(|chunks| &chunks.queue)
-    }
-
-    /// The chunk, if there is only one.
-    #[inline]
-    fn only(&self) -> Option<&Chunk> {
-        let queue = &self.0.as_ref()?.queue;
-        if queue.len() == 1 {
-            queue.front()
-        } else {
-            None
+impl Chunks {
+    fn push(&mut self, chunk: Chunk) {
+        let length = chunk.rest().len();
+        self.size += length;
+        if length < tuning::QUEUE_LARGE
+            && let Some(Chunk {
+                data: Data::Copied(last),
+                ..
+            }) = self.queue.back_mut()
+            && last.len() + length <= tuning::QUEUE_CHUNK
+        {
+            last.extend_from_slice(chunk.rest());
+            return;
         }
+        self.queue.push_back(chunk);
     }
 
-    /// All of it in one piece, put together in `scratch` if it must be; `None` if it is more than
-    /// `most`.
-    pub(super) fn gathered<'a>(&'a self, most: usize, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
+    /// All of it in one piece: the only chunk, or up to `most` bytes of several, copied to `scratch`.
+    fn gathered<'a>(&'a self, most: usize, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
         if let Some(only) = self.only() {
             return Some(only.rest());
         }
-        if self.size() > most.min(scratch.len()) {
+        if self.size > most.min(scratch.len()) {
             return None;
         }
         let mut end = 0;
-        for chunk in self.iter() {
+        for chunk in &self.queue {
             let rest = chunk.rest();
             scratch[end..end + rest.len()].copy_from_slice(rest);
             end += rest.len();
@@ -136,32 +127,138 @@ impl OutQueue {
         Some(&scratch[..end])
     }
 
-    pub(super) fn push(&mut self, chunk: Chunk) {
-        let length = chunk.rest().len();
-        if length == 0 {
-            return;
+    #[inline]
+    fn only(&self) -> Option<&Chunk> {
+        if self.queue.len() == 1 {
+            self.queue.front()
+        } else {
+            None
         }
-        let chunks = self.0.get_or_insert_default();
-        chunks.size += length;
-        if length < tuning::QUEUE_LARGE
-            && let Some(Chunk {
-                data: Data::Copied(last),
-                ..
-            }) = chunks.queue.back_mut()
-            && last.len() + length <= tuning::QUEUE_CHUNK
-        {
-            last.extend_from_slice(chunk.rest());
-            return;
-        }
-        chunks.queue.push_back(chunk);
     }
 
-    /// Sends what the socket takes.
+    fn hand_over(
+        &self,
+        one: impl FnOnce(&[u8]) -> io::Result<usize>,
+        many: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if let Some(only) = self.only() {
+            return one(only.rest());
+        }
+        let mut slices = [IoSlice::new(&[]); tuning::QUEUE_SLICES];
+        let count = self.queue.len().min(tuning::QUEUE_SLICES);
+        for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
+            *slice = IoSlice::new(chunk.rest());
+        }
+        many(&slices[..count])
+    }
+
+    /// Removes the first `sent` bytes, fewer than there are; gives back the chunks they were in.
+    fn take_sent(&mut self, mut sent: usize) -> VecDeque<Chunk> {
+        self.size -= sent;
+        let mut gone = VecDeque::new();
+        while let Some(first) = self.queue.front_mut() {
+            let length = first.rest().len();
+            if sent < length {
+                first.start += sent;
+                break;
+            }
+            sent -= length;
+            gone.extend(self.queue.pop_front());
+        }
+        gone
+    }
+
+    /// Empties it. The chunks may have destructors, so nothing else may refer to `self`.
+    pub(super) fn clear(&mut self) {
+        self.size = 0;
+        self.queue.clear();
+    }
+}
+
+impl OutQueue {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, OutQueue::Empty)
+    }
+
+    /// How many bytes are not sent.
+    #[inline]
+    pub(super) fn size(&self) -> usize {
+        match self {
+            OutQueue::Empty => 0,
+            OutQueue::One(bytes) => bytes_slice(bytes).map_or(0, <[u8]>::len),
+            OutQueue::Many(chunks) => chunks.size,
+        }
+    }
+
+    /// How many chunks there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            OutQueue::Empty => 0,
+            OutQueue::One(_) => 1,
+            OutQueue::Many(chunks) => chunks.queue.len(),
+        }
+    }
+
+    /// Appends a chunk.
+    pub(super) fn push(&mut self, chunk: Chunk) {
+        self.push_with(chunk, Box::default);
+    }
+
+    /// Appends a chunk; `spare` gives an empty list if one is needed.
+    pub(super) fn push_with(&mut self, chunk: Chunk, spare: impl FnOnce() -> Box<Chunks>) {
+        if chunk.is_empty() {
+            return;
+        }
+        let mut chunks = match std::mem::take(self) {
+            OutQueue::Many(chunks) => chunks,
+            OutQueue::One(first) => {
+                let mut chunks = spare();
+                chunks.push(Chunk {
+                    data: Data::Lent(first),
+                    start: 0,
+                });
+                chunks
+            }
+            OutQueue::Empty => {
+                if let Chunk {
+                    data: Data::Lent(bytes),
+                    start: 0,
+                } = chunk
+                {
+                    *self = OutQueue::One(bytes);
+                    return;
+                }
+                spare()
+            }
+        };
+        chunks.push(chunk);
+        *self = OutQueue::Many(chunks);
+    }
+
+    /// Sends what the socket takes, in one system call.
     pub(super) fn send(&self, fd: RawFd) -> io::Result<usize> {
         self.hand_over(
             |data| sys::send(fd, data),
             |slices| sys::sendmsg(fd, slices),
         )
+    }
+
+    /// The same; a few small chunks are put together before.
+    #[inline]
+    pub(super) fn send_gathered<S: DerefMut<Target = [u8]>>(
+        &self,
+        fd: RawFd,
+        scratch: impl FnOnce() -> S,
+    ) -> io::Result<usize> {
+        match self {
+            OutQueue::Many(chunks) => match chunks.gathered(tuning::CORK_GATHER, &mut scratch()) {
+                Some(data) => sys::send(fd, data),
+                None => self.send(fd),
+            },
+            _ => self.send(fd),
+        }
     }
 
     /// Writes what the pipe takes.
@@ -178,43 +275,69 @@ impl OutQueue {
         one: impl FnOnce(&[u8]) -> io::Result<usize>,
         many: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        if let Some(only) = self.only() {
-            return one(only.rest());
+        match self {
+            OutQueue::Empty => Ok(0),
+            OutQueue::One(bytes) => one(bytes_slice(bytes).unwrap_or_default()),
+            OutQueue::Many(chunks) => chunks.hand_over(one, many),
         }
-        let mut slices = [IoSlice::new(&[]); tuning::QUEUE_SLICES];
-        let count = self.len().min(tuning::QUEUE_SLICES);
-        for (slice, chunk) in slices.iter_mut().zip(self.iter()) {
-            *slice = IoSlice::new(chunk.rest());
-        }
-        many(&slices[..count])
     }
 
-    /// Takes off up to `sent` bytes that are in one chunk, counts them down, and gives the chunk
-    /// to be dropped if it is done with; otherwise nothing is left to take off.
-    pub(super) fn pop_sent(&mut self, sent: &mut usize) -> Option<Chunk> {
-        let chunks = self.0.as_mut()?;
-        let first = chunks.queue.front_mut()?;
-        let length = first.rest().len();
-        let done = length.min(*sent);
-        *sent -= done;
-        chunks.size -= done;
-        if done < length {
-            first.start += done;
-            return None;
+    /// Removes the first `sent` bytes, at most as many as there are.
+    ///
+    /// What held them is given back: to be dropped where nothing is borrowed, since bytes may have
+    /// destructors.
+    #[inline]
+    pub(super) fn take_sent(&mut self, sent: usize) -> OutQueue {
+        if sent >= self.size() {
+            return std::mem::take(self);
         }
-        chunks.queue.pop_front()
+        if sent == 0 {
+            return OutQueue::Empty;
+        }
+        self.take_part(sent)
+    }
+
+    #[cold]
+    fn take_part(&mut self, sent: usize) -> OutQueue {
+        match std::mem::take(self) {
+            OutQueue::Empty => OutQueue::Empty,
+            OutQueue::One(bytes) => {
+                let mut chunks = Box::<Chunks>::default();
+                chunks.push(Chunk {
+                    data: Data::Lent(bytes),
+                    start: sent,
+                });
+                *self = OutQueue::Many(chunks);
+                OutQueue::Empty
+            }
+            OutQueue::Many(mut chunks) => {
+                let queue = chunks.take_sent(sent);
+                *self = OutQueue::Many(chunks);
+                OutQueue::Many(Box::new(Chunks { queue, size: 0 }))
+            }
+        }
     }
 
     pub(super) fn traverse(&self, visit: &mut Visit) {
-        for chunk in self.iter() {
-            if let Data::Lent(bytes) = &chunk.data {
-                visit.object(bytes);
+        match self {
+            OutQueue::Empty => {}
+            OutQueue::One(bytes) => visit.object(bytes),
+            OutQueue::Many(chunks) => {
+                for chunk in &chunks.queue {
+                    if let Data::Lent(bytes) = &chunk.data {
+                        visit.object(bytes);
+                    }
+                }
             }
         }
     }
 
     /// The chunks as `bytes`, for Python's `_buffer`.
     pub(super) fn snapshot(&self) -> Vec<Vec<u8>> {
-        self.iter().map(|chunk| chunk.rest().to_vec()).collect()
+        match self {
+            OutQueue::Empty => Vec::new(),
+            OutQueue::One(bytes) => vec![bytes_slice(bytes).unwrap_or_default().to_vec()],
+            OutQueue::Many(chunks) => chunks.queue.iter().map(|c| c.rest().to_vec()).collect(),
+        }
     }
 }

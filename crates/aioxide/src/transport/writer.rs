@@ -71,7 +71,7 @@ impl Inst<StreamTransport> {
             return self.write_to_nobody();
         }
         let mut sent = 0;
-        if self.out.queue.borrow().is_empty() {
+        if self.corked.get() || self.out.queue.borrow().is_empty() {
             if let Some(done) = self.cork(data, slice) {
                 return done;
             }
@@ -137,7 +137,7 @@ impl Inst<StreamTransport> {
         if self.common.conn_lost.get() > 0 {
             return self.write_to_nobody();
         }
-        let waiting = !self.out.queue.borrow().is_empty();
+        let waiting = !(self.corked.get() || self.out.queue.borrow().is_empty());
         if !waiting {
             made = match self.cork_all(made) {
                 Ok(done) => return done,
@@ -184,7 +184,7 @@ impl Inst<StreamTransport> {
         }
         // May write more, or close.
         self.queue_has_shrunk()?;
-        self.uncork();
+        self.uncork()?;
         if self.out.queue.borrow().is_empty() {
             self.drained(core)
         } else {
@@ -192,7 +192,7 @@ impl Inst<StreamTransport> {
         }
     }
 
-    fn drained(&self, core: &Inst<LoopCore>) -> Res<()> {
+    pub(super) fn drained(&self, core: &Inst<LoopCore>) -> Res<()> {
         self.stop_writing(core);
         if let Some(waiter) = self.waits_for_empty()? {
             waiter.call_method1(&names().set_result, value::none_ref())?;
@@ -211,7 +211,7 @@ impl Inst<StreamTransport> {
     }
 
     #[cold]
-    fn flush_failed(&self, core: &Inst<LoopCore>, raised: Raised) -> Res<()> {
+    pub(super) fn flush_failed(&self, core: &Inst<LoopCore>, raised: Raised) -> Res<()> {
         let exception = raised.take();
         self.stop_writing(core);
         self.out.clear();
@@ -230,7 +230,7 @@ impl Inst<StreamTransport> {
         let Some(core) = self.common.loop_.get() else {
             return Err(Raised::runtime("the transport is closed"));
         };
-        self.uncork();
+        self.uncork()?;
         let waiter = core.as_any().call_method0(&names().create_future)?;
         self.empty_waiter.set(waiter.clone());
         if self.out.queue.borrow().is_empty() {
@@ -279,7 +279,7 @@ fn writelines(this: &Inst<StreamTransport>, args: Args<'_>) -> Res<Object> {
 }
 
 fn write_eof(this: &Inst<StreamTransport>) -> Res<Object> {
-    this.uncork();
+    this.uncork()?;
     if !this.common.closing.get() && !this.eof.replace(true) && this.out.queue.borrow().is_empty() {
         this.shut_down()?;
     }
