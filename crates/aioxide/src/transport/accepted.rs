@@ -168,7 +168,7 @@ impl Inst<StreamTransport> {
     }
 
     /// Python's socket, made now if nobody has asked before; `None` once it is closed.
-    fn sock(&self) -> Res<Option<Object>> {
+    pub(super) fn python_socket(&self) -> Res<Option<Object>> {
         if let Some(fd) = self.accepted.fd.take() {
             self.common.file.set(self.accepted.kind().socket(fd)?);
         }
@@ -183,7 +183,7 @@ impl Inst<StreamTransport> {
         }
         let names = names();
         let extra = self.common.extra.get().map_or_else(value::dict, Ok)?;
-        let sock = match self.sock()? {
+        let sock = match self.python_socket()? {
             Some(sock) => sock,
             None => closed_socket(accepted.kind())?,
         };

@@ -175,7 +175,7 @@ impl Inst<SendFile> {
         let waiter = transport.make_empty_waiter()?;
         self.engaged.set(true);
         transport.pause_reading()?;
-        self.sock.set(transport.common.file.get_or_none());
+        drop(self.sock.replace(transport.python_socket()?));
         Ok(Step::Await(waiter))
     }
 
