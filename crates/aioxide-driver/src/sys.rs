@@ -206,6 +206,26 @@ pub fn set_nodelay(fd: RawFd) -> io::Result<()> {
     with_fd(fd, |fd| sockopt::set_tcp_nodelay(fd, true))
 }
 
+/// Sends small segments at once, or waits for more (`TCP_NODELAY`).
+pub fn set_nodelay_to(fd: RawFd, on: bool) -> io::Result<()> {
+    with_fd(fd, |fd| sockopt::set_tcp_nodelay(fd, on))
+}
+
+/// Whether small segments are sent at once (`TCP_NODELAY`).
+pub fn nodelay(fd: RawFd) -> io::Result<bool> {
+    with_fd(fd, |fd| sockopt::tcp_nodelay(fd))
+}
+
+/// Probes an idle peer, or does not (`SO_KEEPALIVE`).
+pub fn set_keepalive(fd: RawFd, on: bool) -> io::Result<()> {
+    with_fd(fd, |fd| sockopt::set_socket_keepalive(fd, on))
+}
+
+/// Whether an idle peer is probed (`SO_KEEPALIVE`).
+pub fn keepalive(fd: RawFd) -> io::Result<bool> {
+    with_fd(fd, |fd| sockopt::socket_keepalive(fd))
+}
+
 /// Whether operations answer `EAGAIN` instead of blocking.
 pub fn is_nonblocking(fd: RawFd) -> io::Result<bool> {
     with_fd(fd, |fd| rustix::fs::fcntl_getfl(fd)).map(|flags| flags.contains(OFlags::NONBLOCK))

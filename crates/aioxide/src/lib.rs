@@ -79,7 +79,7 @@ mod exports {
     use crate::tls;
     use crate::transport::{
         Clients, DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
-        WritePipeTransport,
+        TransportSocket, WritePipeTransport,
     };
 
     fn live_tasks(_args: Args<'_>) -> Res<Object> {
@@ -112,6 +112,7 @@ mod exports {
             ("StreamReader", StreamReader::class().live()),
             ("StreamReaderProtocol", StreamProtocol::class().live()),
             ("StreamWriter", StreamWriter::class().live()),
+            ("TransportSocket", TransportSocket::class().live()),
             ("SSLProtocol", tls::SslProtocol::class().live()),
             ("StreamTransport", StreamTransport::class().live()),
             ("Task", Task::class().live()),

@@ -124,6 +124,9 @@ pub(crate) struct Imports {
     /// The base of asyncio's own stream transports: `asyncio.Transport` with flow control.
     pub(crate) stream_transport_base: Object,
     pub(crate) transport_socket: Object,
+    /// `socket.AddressFamily` and `socket.SocketKind`.
+    pub(crate) address_family: Object,
+    pub(crate) socket_type: Object,
     pub(crate) set_result_unless_cancelled: Object,
     pub(crate) logger: Object,
     /// `constants.ACCEPT_RETRY_DELAY`.
@@ -214,6 +217,8 @@ impl Imports {
             base_create_task,
             buffered_protocol: member(&protocols, "BufferedProtocol")?,
             stream_transport_base: member(&transports, "_FlowControlMixin")?,
+            address_family: member(&*import("socket")?, "AddressFamily")?,
+            socket_type: member(&*import("socket")?, "SocketKind")?,
             transport_socket: member(&*import("asyncio.trsock")?, "TransportSocket")?,
             set_result_unless_cancelled: member(
                 &*import("asyncio.futures")?,

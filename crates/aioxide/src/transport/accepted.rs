@@ -1,10 +1,10 @@
 //! An accepted connection whose socket nobody has asked for yet.
 //!
 //! Python's socket, asyncio's wrapper of it, both addresses and the dict of them are three
-//! quarters of what an idle connection weighs, and most of what accepting it costs. A protocol
-//! seldom looks at any of it. So an accepted Internet socket stays a bare descriptor, which we
-//! close ourselves, until Python asks for the socket; and the dict behind `get_extra_info` is
-//! filled when it is read. What would not be known after closing is noted at the last moment.
+//! quarters of an idle connection's memory, and most of the cost of accepting it. A protocol
+//! seldom looks at any of it. So an accepted socket stays a bare descriptor, which we close
+//! ourselves, until Python asks for the socket; and the dict behind `get_extra_info` is filled when
+//! it is read. What would not be known after closing is noted at the last moment.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,6 +15,7 @@ use aioxide_driver::datagram::{HOST_TEXT, host_text};
 use aioxide_driver::sys;
 
 use super::StreamTransport;
+use super::create::address;
 use crate::event_loop::descriptor;
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Inst, Object, Res, value};
@@ -22,6 +23,7 @@ use crate::ffi::{Any, Inst, Object, Res, value};
 /// `socket.SOCK_STREAM | socket.SOCK_NONBLOCK`: the second tells Python that the kernel knows.
 const STREAM_NONBLOCKING: i64 = 1 | 0o4000;
 
+pub(super) const AF_UNIX: i64 = 1;
 const AF_INET: u16 = 2;
 
 /// What the kernel told when it was accepted.
@@ -29,18 +31,20 @@ const AF_INET: u16 = 2;
 pub(super) struct Accepted {
     /// The descriptor, as long as it is ours alone.
     fd: Cell<Option<OwnedFd>>,
-    /// `extra` lacks what asyncio puts in when the transport is made.
-    lazy: Cell<bool>,
+    /// `extra` lacks the two addresses.
+    lacks_addresses: Cell<bool>,
+    /// `extra` lacks the socket.
+    lacks_socket: Cell<bool>,
     family: Cell<u16>,
     protocol: Cell<u16>,
-    /// The peer. One of IPv6 is in `extra` from the start.
+    /// The peer, of IPv4. One of IPv6 is in `extra` from the start.
     peer: Cell<Option<SocketAddrV4>>,
     /// Our own address, once the descriptor is closed.
     local: Cell<Option<SocketAddrV4>>,
 }
 
 /// The family and the protocol of a listening socket, which those of its connections are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SocketKind {
     pub(super) family: i64,
     pub(super) protocol: i64,
@@ -99,7 +103,7 @@ impl Accepted {
         bare
     }
 
-    fn kind(&self) -> SocketKind {
+    pub(super) fn kind(&self) -> SocketKind {
         SocketKind {
             family: self.family.get().into(),
             protocol: self.protocol.get().into(),
@@ -114,15 +118,16 @@ impl Inst<StreamTransport> {
         &self,
         fd: OwnedFd,
         kind: SocketKind,
-        peer: &SocketAddr,
+        peer: Option<&SocketAddr>,
     ) -> Res<Result<(), OwnedFd>> {
         let (Ok(family), Ok(protocol)) = (kind.family.try_into(), kind.protocol.try_into()) else {
             return Ok(Err(fd));
         };
         let accepted = &self.accepted;
         match peer {
-            SocketAddr::V4(peer) => accepted.peer.set(Some(*peer)),
-            SocketAddr::V6(_) => {
+            None => {}
+            Some(SocketAddr::V4(peer)) => accepted.peer.set(Some(*peer)),
+            Some(peer @ SocketAddr::V6(_)) => {
                 let extra = value::dict()?;
                 extra.dict_set(&names().peername, &*address_tuple(peer)?)?;
                 self.common.extra.set(extra);
@@ -130,7 +135,8 @@ impl Inst<StreamTransport> {
         }
         accepted.family.set(family);
         accepted.protocol.set(protocol);
-        accepted.lazy.set(true);
+        accepted.lacks_addresses.set(true);
+        accepted.lacks_socket.set(true);
         self.common.fd.set(fd.as_raw_fd());
         accepted.fd.set(Some(fd));
         Ok(Ok(()))
@@ -156,7 +162,8 @@ impl Inst<StreamTransport> {
         accepted.protocol.set(protocol);
         accepted.local.set(Some(local));
         accepted.peer.set(Some(peer));
-        accepted.lazy.set(true);
+        accepted.lacks_addresses.set(true);
+        accepted.lacks_socket.set(true);
         self.common.fd.set(fd);
         self.common.file.set(sock.own());
         Ok(Some(AF_INET.into()))
@@ -170,24 +177,79 @@ impl Inst<StreamTransport> {
     /// Python's socket, made now if nobody has asked before; `None` once it is closed.
     pub(super) fn python_socket(&self) -> Res<Option<Object>> {
         if let Some(fd) = self.accepted.fd.take() {
+            // Once a program has the socket, it may close it.
+            if self.accepted.lacks_addresses.get() {
+                self.note_local_address(&fd)?;
+            }
             self.common.file.set(self.accepted.kind().socket(fd)?);
+            if self.accepted.kind().family == AF_UNIX {
+                self.complete_addresses()?;
+            }
         }
         Ok(self.common.file.get())
     }
 
+    /// `extra` has everything but the wrapper of this socket.
+    pub(super) fn owe_socket(&self, sock: &Any) -> Res<bool> {
+        let family = sock.getattr(&names().family)?.to_i64()?.try_into();
+        let protocol = sock.getattr(&names().proto)?.to_i64()?.try_into();
+        let (Ok(family), Ok(protocol)) = (family, protocol) else {
+            return Ok(false);
+        };
+        self.accepted.family.set(family);
+        self.accepted.protocol.set(protocol);
+        self.accepted.lacks_socket.set(true);
+        Ok(true)
+    }
+
+    /// What `get_extra_info("socket")` gives, unless it is in `extra`.
+    pub(super) fn extra_socket(&self) -> Res<Option<Object>> {
+        if !self.accepted.lacks_socket.get() {
+            return Ok(None);
+        }
+        if self.is_open() {
+            return self.transport_socket().map(Some);
+        }
+        // For the same answer to the next one who asks.
+        self.keep_socket()?;
+        Ok(None)
+    }
+
+    /// Puts the socket into `extra`.
+    pub(super) fn keep_socket(&self) -> Res<()> {
+        if self.accepted.lacks_socket.get() {
+            let extra = self.common.extra.get().map_or_else(value::dict, Ok)?;
+            extra.dict_set(&names().socket, &*self.transport_socket()?)?;
+            self.accepted.lacks_socket.set(false);
+            self.common.extra.set(extra);
+        }
+        Ok(())
+    }
+
     /// Puts into `extra` what asyncio has there from the start.
     pub(super) fn complete_extra(&self) -> Res<()> {
+        self.complete_addresses()?;
+        self.keep_socket()
+    }
+
+    /// Puts the two addresses into `extra`.
+    pub(super) fn complete_addresses(&self) -> Res<()> {
         let accepted = &self.accepted;
-        if !accepted.lazy.get() {
+        if !accepted.lacks_addresses.get() {
             return Ok(());
         }
         let names = names();
         let extra = self.common.extra.get().map_or_else(value::dict, Ok)?;
-        let sock = match self.python_socket()? {
-            Some(sock) => sock,
-            None => closed_socket(accepted.kind())?,
-        };
-        extra.dict_set(&names.socket, &*imports().transport_socket.call1(&sock)?)?;
+        if accepted.kind().family == AF_UNIX {
+            // Paths, abstract names and none at all: Python knows how to show them.
+            if let Some(sock) = self.python_socket()? {
+                extra.dict_set(&names.sockname, &*address(&sock, &names.getsockname)?)?;
+                extra.dict_set(&names.peername, &*address(&sock, &names.getpeername)?)?;
+            }
+            accepted.lacks_addresses.set(false);
+            self.common.extra.set(extra);
+            return Ok(());
+        }
         let sockname = match accepted.local.get() {
             Some(local) => Some(local.into()),
             // Once it is closed, the number may be another socket's.
@@ -202,17 +264,21 @@ impl Inst<StreamTransport> {
         if let Some(peer) = accepted.peer.get() {
             extra.dict_set(&names.peername, &*address_tuple(&peer.into())?)?;
         }
-        accepted.lazy.set(false);
+        accepted.lacks_addresses.set(false);
         self.common.extra.set(extra);
         Ok(())
     }
 
     /// Closes a descriptor that is ours alone. Whether it was.
     pub(super) fn close_bare(&self) -> Res<bool> {
+        if self.accepted.kind().family == AF_UNIX && self.accepted.is_bare() {
+            // Notes the addresses, for which Python's socket is made: that one is to be closed.
+            self.python_socket()?;
+        }
         let Some(fd) = self.accepted.fd.take() else {
             return Ok(false);
         };
-        if self.accepted.lazy.get() {
+        if self.accepted.lacks_addresses.get() {
             self.note_local_address(&fd)?;
         }
         drop(fd);
@@ -234,7 +300,7 @@ impl Inst<StreamTransport> {
 }
 
 /// What is left of a socket that was closed before anybody asked for it.
-fn closed_socket(kind: SocketKind) -> Res<Object> {
+pub(super) fn closed_socket(kind: SocketKind) -> Res<Object> {
     let sock = kind.make(value::none_ref())?;
     sock.call_method0(&names().close)?;
     Ok(sock)

@@ -44,10 +44,13 @@ fn get_extra_info<T: Transport>(this: &Inst<T>, args: Args<'_>) -> Res<Object> {
     let [name, default] = args.bind(&GET_EXTRA_INFO)?;
     let name = name.unwrap_or(value::none_ref());
     if name.is_text(c"socket") {
-        // Somebody may write to it.
-        T::settle_output(this)?;
-        T::complete_extra(this)?;
-    } else if !name.is_str() || name.is_text(c"peername") || name.is_text(c"sockname") {
+        if let Some(sock) = T::extra_socket(this)? {
+            return Ok(sock);
+        }
+    } else if name.is_text(c"peername") || name.is_text(c"sockname") {
+        T::complete_addresses(this)?;
+    } else if !name.is_str() {
+        // A key that is equal to one of these.
         T::complete_extra(this)?;
     }
     let found = match this.common().extra.get() {
@@ -82,14 +85,15 @@ fn get_closing<T: Transport>(this: &Inst<T>) -> Res<Object> {
 
 fn get_sock(this: &Inst<StreamTransport>) -> Res<Object> {
     this.expose()?;
-    this.complete_extra()?;
-    Ok(this.common.file.get_or_none())
+    Ok(this.python_socket()?.unwrap_or_else(value::none))
 }
 
 /// The descriptor stays what it is: this is for wrappers that tests put around the socket.
 fn set_sock(this: &Inst<StreamTransport>, sock: Option<&Any>) -> Res<()> {
     let sock = no_delete(sock)?;
+    this.expose()?;
     this.complete_extra()?;
+    this.python_socket()?;
     this.common.file.set(sock.own());
     Ok(())
 }
@@ -103,6 +107,7 @@ fn get_read_ready_cb(this: &Inst<StreamTransport>) -> Res<Object> {
 }
 
 fn get_fd(this: &Inst<StreamTransport>) -> Res<Object> {
+    this.expose()?;
     value::int(i64::from(this.common.fd.get()))
 }
 

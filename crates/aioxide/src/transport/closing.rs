@@ -189,6 +189,8 @@ impl Inst<StreamTransport> {
     pub(super) fn abandon(&self) {
         self.common.closing.set(true);
         self.common.conn_lost.set(1);
+        let left = self.leave_socket();
+        self.unraisable(left);
         self.common.file.clear();
         let closed = self.close_bare();
         self.unraisable(closed.map(drop));

@@ -100,6 +100,14 @@ pub(crate) trait Transport: Native {
     fn complete_extra(_this: &Inst<Self>) -> Res<()> {
         Ok(())
     }
+    /// The same for the two addresses only.
+    fn complete_addresses(_this: &Inst<Self>) -> Res<()> {
+        Ok(())
+    }
+    /// The socket for `get_extra_info`, if it is not in `extra`.
+    fn extra_socket(_this: &Inst<Self>) -> Res<Option<Object>> {
+        Ok(None)
+    }
     /// Closes a descriptor that has no file in Python. Whether there was one.
     fn close_bare(_this: &Inst<Self>) -> Res<bool> {
         Ok(false)

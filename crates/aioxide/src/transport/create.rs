@@ -34,8 +34,8 @@ pub(super) enum Socket<'a> {
     Given(&'a Any, Object),
     /// We have accepted it, of this family.
     Accepted(&'a Any, i64, Object),
-    /// The same, and nobody has asked for Python's socket.
-    Bare(OwnedFd, SocketKind, SocketAddr),
+    /// The same, and nobody has asked for Python's socket. One of a Unix socket has no address here.
+    Bare(OwnedFd, SocketKind, Option<SocketAddr>),
 }
 
 impl Socket<'_> {
@@ -104,7 +104,6 @@ impl Inst<StreamTransport> {
                 } else {
                     self.take_socket(sock, extra)?;
                     let family = family_of(sock)?;
-                    self.exposed.set(family.is_none());
                     family.unwrap_or_default()
                 }
             }
@@ -113,7 +112,7 @@ impl Inst<StreamTransport> {
                 family
             }
             Socket::Bare(fd, kind, peer) => {
-                if let Err(fd) = self.accept(fd, kind, &peer)? {
+                if let Err(fd) = self.accept(fd, kind, peer.as_ref())? {
                     let extra = value::dict()?;
                     self.take_socket(&*kind.socket(fd)?, extra)?;
                 }
@@ -141,7 +140,11 @@ impl Inst<StreamTransport> {
     fn take_socket(&self, sock: &Any, extra: Object) -> Res<()> {
         let names = names();
         let fd = descriptor(sock)?;
-        extra.dict_set(&names.socket, &*imports().transport_socket.call1(sock)?)?;
+        if !(sock.type_is(&imports().socket_class) && self.owe_socket(sock)?) {
+            // A derived class may have ideas of its own: it is wrapped by asyncio's, which exposes it.
+            self.exposed.set(true);
+            extra.dict_set(&names.socket, &*imports().transport_socket.call1(sock)?)?;
+        }
         extra.dict_set(&names.sockname, &*address(sock, &names.getsockname)?)?;
         if extra.dict_get(&names.peername)?.is_none() {
             extra.dict_set(&names.peername, &*address(sock, &names.getpeername)?)?;

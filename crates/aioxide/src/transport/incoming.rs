@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use super::accepted::{SocketKind, address_tuple};
+use super::accepted::{AF_UNIX, SocketKind, address_tuple};
 use super::create::{Parts, Socket, create};
 use super::listener::Listener;
 use crate::event_loop::LoopCore;
@@ -25,7 +25,10 @@ impl Inst<Listener> {
         let ctx = context::copy_of(&ctx)?;
         let Incoming { fd, address } = incoming;
         match address {
-            Some(peer) if self.connected.is_none() && !core.is_debug() => {
+            peer if self.connected.is_none()
+                && !core.is_debug()
+                && (peer.is_some() || self.kind().family == AF_UNIX) =>
+            {
                 self.serve(&core, &ctx, Socket::Bare(fd, self.kind(), peer))
             }
             address => self.connection_of_socket(&core, &ctx, fd, address),

@@ -6,7 +6,8 @@
 //! * `common` is what every transport is made of; `event` is what the loop calls: ready to read,
 //!   ready to write, connection lost. `flow` asks the protocol to pause, `out_queue` is what could
 //!   not be sent yet. They serve all kinds.
-//! * `accepted` is a connection whose socket Python has not asked for.
+//! * `accepted` is a connection whose socket Python has not asked for; `transport_socket` is what it
+//!   gets first.
 //! * `create` makes a stream transport and schedules its first callbacks.
 //! * `reader` tells the protocol what `receive` got; `pause_reading`, `resume_reading`.
 //! * `writer` sends; `cork` flushes the writes of an iteration at its end.
@@ -48,6 +49,7 @@ mod pipe;
 mod reader;
 mod receive;
 mod sendfile;
+mod transport_socket;
 mod writer;
 
 use std::cell::Cell;
@@ -56,6 +58,7 @@ use aioxide_core::flow_control::FlowControl;
 
 use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::module::{import, imports};
+use crate::ffi::weak_link::{Link, forget};
 use crate::ffi::{Any, Class, Inst, Native, Object, Own, Res, Slot, Visit, value};
 use accepted::Accepted;
 use common::{Common, Transport};
@@ -70,6 +73,7 @@ pub(crate) use listener::{Listener, accept, describe_accept};
 pub(crate) use owners::at;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use sendfile::{SendFile, hooks as sendfile_hooks};
+pub(crate) use transport_socket::TransportSocket;
 
 /// The transport as one of ours, if nobody has overridden this method: by a class, or on the object
 /// itself, as tests do.
@@ -109,6 +113,8 @@ pub(crate) struct StreamTransport {
     /// It counts as one of the server's connections.
     attached: Cell<bool>,
     accepted: Accepted,
+    /// What `get_extra_info("socket")` has given, while somebody holds it.
+    wrapper: Link<TransportSocket>,
     /// `write_eof` was called.
     eof: Cell<bool>,
     /// A future that sendfile waits for: everything has been sent.
@@ -149,6 +155,7 @@ impl Native for StreamTransport {
     }
     fn on_dealloc(this: &Inst<Self>) {
         StreamTransport::all().remove(this);
+        forget(&**this);
     }
 }
 
@@ -176,7 +183,14 @@ impl Transport for StreamTransport {
     fn complete_extra(this: &Inst<Self>) -> Res<()> {
         this.complete_extra()
     }
+    fn complete_addresses(this: &Inst<Self>) -> Res<()> {
+        this.complete_addresses()
+    }
+    fn extra_socket(this: &Inst<Self>) -> Res<Option<Object>> {
+        this.extra_socket()
+    }
     fn close_bare(this: &Inst<Self>) -> Res<bool> {
+        this.leave_socket()?;
         this.close_bare()
     }
     fn drop_output(&self) {
@@ -225,5 +239,6 @@ pub(crate) fn build() -> Res<()> {
     listener::build()?;
     datagram::build()?;
     pipe::build()?;
+    transport_socket::build()?;
     sendfile::build()
 }
