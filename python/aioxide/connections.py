@@ -232,6 +232,8 @@ class Connections(LoopPart):
     def _stop_serving(self, sock: socket.socket) -> None:
         if sock.fileno() >= 0:
             self.remove_reader(sock)
+        else:
+            self._stop_listening(sock)
         sock.close()
 
     def _serve_tls(

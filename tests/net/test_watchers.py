@@ -284,6 +284,46 @@ async def test_a_transport_s_descriptor_is_refused(loop: asyncio.AbstractEventLo
     far.close()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+async def test_a_number_reused_while_its_transport_is_collected(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """A socket's finalizer, which comes first, lets others have the number before it returns."""
+    reused: list[tuple[int, socket.socket, socket.socket]] = []
+
+    class Closing(socket.socket):
+        def __del__(self) -> None:
+            number = self.fileno()
+            if number < 0:
+                return
+            self.close()
+            near, far = socket.socketpair()
+            if near.fileno() != number:
+                os.dup2(near.fileno(), number)
+                near.close()
+                near = socket.socket(fileno=number)
+            reused.append((number, near, far))
+            loop.add_reader(number, len)
+
+    class Cyclic(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+    near, far = socket.socketpair()
+    sock = Closing(fileno=near.detach())
+    transport, _ = await loop.create_connection(Cyclic, sock=sock)
+    transport.pause_reading()
+    del transport, sock, _
+    await turns(2)
+    collect()
+    # None if the transport was finalized before its socket.
+    for number, near, other in reused:
+        assert loop.remove_reader(number) is True
+        near.close()
+        other.close()
+    far.close()
+
+
 async def test_exceptions_in_callbacks(
     loop: asyncio.AbstractEventLoop, pair: Pair, contexts: Contexts
 ) -> None:

@@ -6,7 +6,6 @@ use std::os::fd::RawFd;
 use aioxide_core::descriptors::Descriptors;
 use aioxide_driver::reactor::{Interest, Reactor};
 
-use super::run::WAKE_TOKEN;
 use super::watcher::Watcher;
 use crate::ffi::Visit;
 
@@ -25,6 +24,9 @@ pub(super) struct Watch {
     /// Sides of operations that the kernel has reported, and that have not yet said whether they
     /// want to hear more.
     pub(super) reported: Interest,
+    /// Part of the token: counts the registrations of this number, so that an event of an earlier
+    /// open file is told from one of the current file.
+    generation: u32,
 }
 
 impl Watch {
@@ -61,30 +63,86 @@ impl Watch {
         }
     }
 
-    /// Tells the kernel what is wanted now.
-    pub(super) fn arm(&mut self, reactor: &Reactor, fd: RawFd) -> io::Result<()> {
+    /// Updates the kernel's registration to [`wanted`](Watch::wanted), for the sake of `side`.
+    ///
+    /// A registration belongs to an open file, not to its number. If the kernel has none although
+    /// one is known, the file was closed while it was watched and the number names another file
+    /// now. The watcher of the other side waited for the closed file: it is removed and returned.
+    /// On an error the watchers are unchanged.
+    pub(super) fn arm(
+        &mut self,
+        reactor: &Reactor,
+        fd: RawFd,
+        side: Interest,
+    ) -> io::Result<Option<Watcher>> {
         let wanted = self.wanted();
-        let token = token_of(fd);
         if self.known {
-            // A descriptor that was closed and opened again is gone from the kernel's list.
-            reactor
-                .modify(fd, token, wanted)
-                .or_else(|error| match error.raw_os_error() {
-                    Some(ENOENT) => reactor.add(fd, token, wanted),
-                    _ => Err(error),
-                })?;
-        } else {
-            // One that was duplicated when it was closed may still be in it.
-            reactor
-                .add(fd, token, wanted)
-                .or_else(|error| match error.raw_os_error() {
-                    Some(EEXIST) => reactor.modify(fd, token, wanted),
-                    _ => Err(error),
-                })?;
+            match reactor.modify(fd, token(fd, self.generation), wanted) {
+                Err(error) if error.raw_os_error() == Some(ENOENT) => {}
+                result => {
+                    result?;
+                    self.armed = wanted;
+                    return Ok(None);
+                }
+            }
+            return self.arm_reopened(reactor, fd, side);
         }
+        self.register(reactor, fd, wanted)?;
+        Ok(None)
+    }
+
+    /// The rest of [`arm`](Watch::arm) for a number that names another file now.
+    #[cold]
+    fn arm_reopened(
+        &mut self,
+        reactor: &Reactor,
+        fd: RawFd,
+        side: Interest,
+    ) -> io::Result<Option<Watcher>> {
+        let other = Interest::BOTH - side;
+        let stale = if other.is_empty() {
+            None
+        } else {
+            self.side(other).take()
+        };
+        let reported = self.reported;
+        self.reported = reported - other;
+        match self.register(reactor, fd, self.wanted()) {
+            Ok(()) => Ok(stale),
+            Err(error) => {
+                if !other.is_empty() {
+                    *self.side(other) = stale;
+                }
+                self.reported = reported;
+                Err(error)
+            }
+        }
+    }
+
+    fn register(&mut self, reactor: &Reactor, fd: RawFd, wanted: Interest) -> io::Result<()> {
+        let generation = self.generation.wrapping_add(1);
+        let token = token(fd, generation);
+        reactor
+            .add(fd, token, wanted)
+            .or_else(|error| match error.raw_os_error() {
+                // The number was closed and given back to the same open file by `dup2`.
+                Some(EEXIST) => reactor.modify(fd, token, wanted),
+                _ => Err(error),
+            })?;
+        self.generation = generation;
         self.armed = wanted;
         self.known = true;
         Ok(())
+    }
+
+    /// Reduces the kernel's registration to `wanted`, ignoring errors.
+    pub(super) fn disarm(&self, reactor: &Reactor, fd: RawFd, wanted: Interest) {
+        // A file that was closed before it was removed is gone from the kernel's list.
+        let _ = if wanted.is_empty() {
+            reactor.remove(fd)
+        } else {
+            reactor.modify(fd, token(fd, self.generation), wanted)
+        };
     }
 }
 
@@ -113,6 +171,15 @@ impl Table {
     #[inline]
     pub(super) fn get_mut(&mut self, fd: RawFd) -> Option<&mut Watch> {
         self.watches.get_mut(fd)
+    }
+
+    /// The file descriptor of a token and what is known of it. `None` for the notifier's token, and
+    /// for a registration that outlived its number because the open file has a duplicate.
+    #[inline]
+    pub(super) fn of_token(&mut self, token: u64) -> Option<(RawFd, &mut Watch)> {
+        let fd = RawFd::try_from(token & u64::from(u32::MAX)).ok()?;
+        let watch = self.watches.get_mut(fd)?;
+        (u64::from(watch.generation) == token >> 32).then_some((fd, watch))
     }
 
     /// The place of a descriptor, and the count of those that are watched.
@@ -154,11 +221,13 @@ impl Table {
                 reader,
                 writer,
                 owner,
+                generation,
                 ..
             } = std::mem::take(watch);
             graveyard.extend(reader);
             graveyard.extend(writer);
             watch.owner = owner;
+            watch.generation = generation;
         }
         self.active = 0;
     }
@@ -172,8 +241,10 @@ impl Table {
     }
 }
 
-pub(super) fn token_of(fd: RawFd) -> u64 {
-    u64::try_from(fd).unwrap_or(WAKE_TOKEN)
+/// The token of a registration: never [`WAKE_TOKEN`](super::run::WAKE_TOKEN), since no file descriptor has its lower half.
+#[inline]
+fn token(fd: RawFd, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(fd.cast_unsigned())
 }
 
 const EEXIST: i32 = 17;

@@ -16,7 +16,7 @@ use aioxide_driver::reactor::{Event, Interest};
 
 use super::LoopCore;
 use super::run::WAKE_TOKEN;
-use super::watch_table::{Watch, token_of};
+use super::watch_table::Watch;
 use super::watcher::Watcher;
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
@@ -36,10 +36,7 @@ impl Inst<LoopCore> {
             if event.token == WAKE_TOKEN {
                 continue;
             }
-            let Ok(fd) = RawFd::try_from(event.token) else {
-                continue;
-            };
-            let Some(watch) = watchers.get_mut(fd) else {
+            let Some((fd, watch)) = watchers.of_token(event.token) else {
                 continue;
             };
             let mut reported = *event;
@@ -73,7 +70,7 @@ impl Inst<LoopCore> {
         if !watch.wanted().is_empty()
             && !self
                 .driver()
-                .is_ok_and(|driver| watch.arm(&driver.reactor, fd).is_ok())
+                .is_ok_and(|driver| watch.arm(&driver.reactor, fd, Interest::BOTH).is_ok())
         {
             // Its own system call shall say what is wrong.
             (event.readable, event.writable) = (true, true);
@@ -82,7 +79,9 @@ impl Inst<LoopCore> {
 
     /// Watches one side of a descriptor; gives what watched it before.
     ///
-    /// On an error nothing has changed.
+    /// The kernel is told each time. A watcher that is replaced may have waited for a file that was
+    /// closed meanwhile: then the kernel has dropped the registration, and the current file needs
+    /// one of its own. On an error nothing has changed.
     pub(crate) fn watch(
         &self,
         fd: RawFd,
@@ -96,20 +95,23 @@ impl Inst<LoopCore> {
         };
         let was_active = !watch.interest().is_empty();
         let reported = watch.reported;
-        let always = matches!(watcher, Watcher::Sock(_));
         let before = watch.side(side).replace(watcher);
         watch.reported = reported - side;
-        if (always || watch.wanted() != watch.armed)
-            && let Err(error) = watch.arm(reactor, fd)
-        {
-            let refused = std::mem::replace(watch.side(side), before);
-            watch.reported = reported;
-            drop(table);
-            drop(refused);
-            return Err(Raised::os(&error));
+        match watch.arm(reactor, fd, side) {
+            Ok(stale) => {
+                *active += usize::from(!was_active);
+                drop(table);
+                stale.map_or(Ok(()), Watcher::retire)?;
+                Ok(before)
+            }
+            Err(error) => {
+                let refused = std::mem::replace(watch.side(side), before);
+                watch.reported = reported;
+                drop(table);
+                drop(refused);
+                Err(Raised::os(&error))
+            }
         }
-        *active += usize::from(!was_active);
-        Ok(before)
     }
 
     /// An operation whose side was reported was not satisfied by that.
@@ -123,7 +125,11 @@ impl Inst<LoopCore> {
         if watch.wanted() == watch.armed {
             return Ok(());
         }
-        watch.arm(reactor, fd).map_err(|error| Raised::os(&error))
+        let stale = watch
+            .arm(reactor, fd, side)
+            .map_err(|error| Raised::os(&error))?;
+        drop(table);
+        stale.map_or(Ok(()), Watcher::retire)
     }
 
     /// Stops watching one side; gives what watched it.
@@ -149,21 +155,21 @@ impl Inst<LoopCore> {
         if let Ok(driver) = self.driver()
             && self.is_ours()
         {
-            // A descriptor that was closed before it was removed is gone from the kernel's list.
-            let _ = if wanted.is_empty() {
-                driver.reactor.remove(fd)
-            } else {
-                driver.reactor.modify(fd, token_of(fd), wanted)
-            };
+            watch.disarm(&driver.reactor, fd, wanted);
         }
         watch.armed = wanted;
         watch.known = !watch.interest().is_empty();
     }
 
-    /// The number that a file had when it was given to `add_reader` or `add_writer`.
+    /// The number that a file had when it was given to `add_reader` or `add_writer`, or when a
+    /// server began to listen on it.
     fn added_as(&self, file: &Any) -> Option<RawFd> {
         let table = self.watchers.borrow();
-        let is_it = |watcher: &Option<Watcher>| matches!(watcher, Some(Watcher::Handle(added)) if added.1.is(file));
+        let is_it = |watcher: &Option<Watcher>| match watcher {
+            Some(Watcher::Handle(added)) => added.1.is(file),
+            Some(Watcher::Listener(listener)) => listener.listens_on(file),
+            _ => false,
+        };
         table
             .iter()
             .find(|(_, watch)| is_it(&watch.reader) || is_it(&watch.writer))
@@ -197,18 +203,20 @@ impl Inst<LoopCore> {
             .is_some_and(|own| own.is(transport))
     }
 
-    /// The operation that sends a file to this descriptor's socket.
-    pub(crate) fn sendfile_on(&self, fd: RawFd) -> Option<Own<SendFile>> {
+    /// The operation that sends a file through this transport.
+    pub(crate) fn sendfile_on(&self, fd: RawFd, transport: &Any) -> Option<Own<SendFile>> {
         match self.watchers.borrow().get(fd)?.writer.as_ref()? {
-            Watcher::SendFile(op) => Some(op.clone()),
+            Watcher::SendFile(op) if op.sends_through(transport) => Some(op.clone()),
             _ => None,
         }
     }
 
     /// asyncio's error for a descriptor that a live transport uses.
     pub(crate) fn ensure_no_transport(&self, fd: RawFd, given: &Any) -> Res<()> {
-        let owner = self.watchers.borrow().owner(fd);
-        let Some(transport) = owner.and_then(transport::at) else {
+        let Some(owner) = self.watchers.borrow().owner(fd) else {
+            return Ok(());
+        };
+        let Some(transport) = transport::owner_at(owner, fd)? else {
             return Ok(());
         };
         let closing = transport
@@ -347,6 +355,16 @@ fn remove_writer(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
     remove(this, file, Interest::WRITE)
 }
 
+/// `_stop_listening(sock)`: removes a server's watcher, also of a socket that is closed already.
+fn stop_listening(this: &Inst<LoopCore>, sock: &Any) -> Res<Object> {
+    if let Some(fd) = this.added_as(sock)
+        && let Some(watcher) = this.unwatch(fd, Interest::READ)
+    {
+        watcher.retire()?;
+    }
+    Ok(value::none())
+}
+
 fn ensure_fd_no_transport(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
     this.ensure_no_transport(descriptor(file)?, file)?;
     Ok(value::none())
@@ -354,6 +372,7 @@ fn ensure_fd_no_transport(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
 
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
     b.method1(c"_ensure_fd_no_transport", ensure_fd_no_transport, c"_ensure_fd_no_transport($self, fd, /)\n--\n\nRaises RuntimeError if a live transport uses the descriptor.")
+        .method1(c"_stop_listening", stop_listening, c"_stop_listening($self, sock, /)\n--\n\nStop accepting the connections of a listening socket, open or closed.")
         .method(c"add_reader", add_reader, c"add_reader($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd (an int or an object with fileno()) is readable.\n\nRaises PermissionError for regular files, RuntimeError if a transport uses the descriptor.")
         .method(c"add_writer", add_writer, c"add_writer($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd is writable.")
         .method1(c"remove_reader", remove_reader, c"remove_reader($self, fd, /)\n--\n\nStop watching fd for reading. True if it was watched.")

@@ -159,7 +159,7 @@ impl Inst<StreamTransport> {
             return Ok(());
         }
         match self.common.loop_.get() {
-            Some(core) => match core.sendfile_on(self.common.fd.get()) {
+            Some(core) => match core.sendfile_on(self.common.fd.get(), self.as_any()) {
                 Some(op) => op.interrupt(),
                 None => Ok(()),
             },

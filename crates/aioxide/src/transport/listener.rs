@@ -17,7 +17,7 @@ use crate::ffi::call::Signature;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
-use crate::ffi::{Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
+use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
 use crate::ffi::{context, value};
 use crate::handle::Handle;
 
@@ -83,6 +83,11 @@ impl Native for Listener {
 }
 
 impl Listener {
+    /// Whether this is its socket.
+    pub(crate) fn listens_on(&self, sock: &Any) -> bool {
+        self.sock.get().is_some_and(|own| own.is(sock))
+    }
+
     /// The loop has stopped watching it.
     pub(crate) fn retire(&self) {
         self.active.set(false);
@@ -225,7 +230,7 @@ fn init(this: &Inst<Listener>, args: Args<'_>) -> Res<()> {
             slot.replace(
                 argument
                     .filter(|argument| !argument.is_none())
-                    .map(crate::ffi::Any::own),
+                    .map(Any::own),
             ),
         );
     }

@@ -70,7 +70,7 @@ pub(crate) use cork::{Cork, hooks as cork_hooks};
 pub(crate) use datagram::DatagramTransport;
 pub(crate) use event::{Event, describe, dispatch};
 pub(crate) use listener::{Listener, accept, describe_accept};
-pub(crate) use owners::at;
+pub(crate) use owners::owner_at;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
 pub(crate) use sendfile::{SendFile, hooks as sendfile_hooks};
 pub(crate) use transport_socket::TransportSocket;

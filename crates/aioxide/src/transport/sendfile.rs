@@ -155,6 +155,13 @@ impl Sending {
         }
     }
 
+    /// Whether it is this transport's; `loop.sock_sendfile()` has none.
+    pub(crate) fn sends_through(&self, transport: &Any) -> bool {
+        self.transport
+            .get()
+            .is_some_and(|own| own.as_any().is(transport))
+    }
+
     /// The watcher of this operation has been replaced or removed by somebody else.
     pub(crate) fn unwatched(&self) {
         self.watched.set(None);
