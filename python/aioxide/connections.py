@@ -134,7 +134,7 @@ class Connections(LoopPart):
         address = (host, port) if family == _IPV4 else (host, port, 0, 0)
         sock = socket.socket(family, _STREAM, _TCP)
         try:
-            await self._connect_at_once(sock, address)
+            await self._connect_numeric(sock, address)
             protocol = protocol_factory()
             waiter = self.create_future()
             transport = self._make_socket_transport(sock, protocol, waiter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -281,8 +282,9 @@ class TestTheFileGoesWithTheServer:
         assert "Unable to clean up listening UNIX socket" in caplog.text
 
 
-async def test_cancelled_while_connecting(path: str, loop: asyncio.AbstractEventLoop) -> None:
-    """The queue is full, so that connecting waits; cancelled, it leaves no descriptor."""
+@contextlib.contextmanager
+def full_listener(path: str) -> Iterator[None]:
+    """Listen at `path` with a backlog that takes no further connection."""
     listener = socket.socket(socket.AF_UNIX)
     with listener, contextlib.ExitStack() as fillers:
         listener.bind(path)
@@ -292,10 +294,52 @@ async def test_cancelled_while_connecting(path: str, loop: asyncio.AbstractEvent
             filler = fillers.enter_context(socket.socket(socket.AF_UNIX))
             filler.setblocking(False)
             full = filler.connect_ex(path) != 0
-        task = loop.create_task(dial(path))
-        await turns(3)
-        await cancelled_and_done(task)
-        assert task.done()
+        yield
+
+
+@pytest.mark.aioxide_only
+class TestAFullBacklog:
+    """Connecting fails with BlockingIOError, as on uvloop.
+
+    For a Unix socket EAGAIN means that the kernel has not begun to connect. asyncio waits until the
+    socket is writable, which it is, and reports success without a connection.
+    """
+
+    async def test_create_unix_connection(self, path: str) -> None:
+        with full_listener(path), pytest.raises(BlockingIOError) as caught:
+            await dial(path)
+        assert caught.value.errno == errno.EAGAIN
+
+    async def test_open_unix_connection(self, path: str) -> None:
+        with full_listener(path), pytest.raises(BlockingIOError):
+            await asyncio.open_unix_connection(path)
+
+    async def test_sock_connect(self, path: str) -> None:
+        loop = asyncio.get_running_loop()
+        with full_listener(path), socket.socket(socket.AF_UNIX) as sock:
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                await loop.sock_connect(sock, path)
+            assert loop.remove_writer(sock) is False
+
+    async def test_sock_connect_of_a_derived_socket(self, path: str) -> None:
+        class Derived(socket.socket):
+            pass
+
+        with full_listener(path), Derived(socket.AF_UNIX) as sock:
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                await asyncio.get_running_loop().sock_connect(sock, path)
+
+    async def test_the_next_attempt_connects(self, path: str) -> None:
+        with full_listener(path), pytest.raises(BlockingIOError):
+            await dial(path)
+        os.unlink(path)
+        service = await Unix().start(path)
+        near = await dial(path)
+        near.transport.close()
+        await near.lost
+        await service.close()
 
 
 async def test_a_factory_that_fails(path: str) -> None:

@@ -111,10 +111,13 @@ pub fn family(fd: RawFd) -> io::Result<u16> {
 }
 
 /// Whether an attempt to connect that gave this error goes on by itself.
+///
+/// `EAGAIN` is none of them: on Linux it means a Unix listener whose backlog is full, or no free
+/// local port, and the socket stays unconnected.
 pub fn is_connecting(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
-        Some(Errno::INPROGRESS | Errno::ALREADY | Errno::AGAIN | Errno::INTR)
+        Some(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR)
     )
 }
 

@@ -71,11 +71,11 @@ fn sock_sendto(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 }
 
 fn sock_connect(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Method::Connect { at_once: false }, &args, &CONNECT)
+    create(this, Method::Connect { numeric: false }, &args, &CONNECT)
 }
 
-fn connect_at_once(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    create(this, Method::Connect { at_once: true }, &args, &CONNECT)
+fn connect_numeric(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    create(this, Method::Connect { numeric: true }, &args, &CONNECT)
 }
 
 fn sock_accept(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
@@ -90,6 +90,6 @@ pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
         .coroutine(c"sock_sendall", sock_sendall, c"sock_sendall($self, sock, data)\n--\n\nSend all of data. A coroutine.\n\nAfter an error nobody knows how much of it has arrived.")
         .coroutine(c"sock_sendto", sock_sendto, c"sock_sendto($self, sock, data, address)\n--\n\nSend a datagram to address; gives how many bytes were sent. A coroutine.")
         .coroutine(c"sock_connect", sock_connect, c"sock_connect($self, sock, address)\n--\n\nConnect to address, whose host may be a name. A coroutine.")
-        .coroutine(c"_connect_at_once", connect_at_once, c"_connect_at_once($self, sock, address)\n--\n\nThe same to an address in numbers, without a turn of the loop where none is needed.")
+        .coroutine(c"_connect_numeric", connect_numeric, c"_connect_numeric($self, sock, address)\n--\n\nThe same for a new socket and a numeric address, without asyncio's checks.")
         .coroutine(c"sock_accept", sock_accept, c"sock_accept($self, sock)\n--\n\nAccept a connection; gives a non-blocking socket and the peer's address. A coroutine.")
 }

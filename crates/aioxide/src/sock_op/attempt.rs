@@ -83,7 +83,7 @@ impl Inst<SockOp> {
                 self.attempt()
             }
             Method::SendAll => self.first_send(),
-            Method::Connect { at_once } => self.connect(at_once),
+            Method::Connect { numeric } => self.connect(numeric),
             _ => self.attempt(),
         }
     }

@@ -16,6 +16,8 @@ use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 /// The families whose addresses have names.
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const AF_UNIX: u16 = 1;
+const EAGAIN: i32 = 11;
 
 /// `SOL_SOCKET` and `SO_ERROR`.
 const PENDING_ERROR: (i64, i64) = (1, 4);
@@ -81,27 +83,50 @@ impl Inst<SockOp> {
     }
 
     /// The first attempt.
-    pub(super) fn connect(&self, at_once: bool) -> Attempt {
+    pub(super) fn connect(&self, numeric: bool) -> Attempt {
         let (sock, address) = (self.sock.get_or_none(), self.first.get_or_none());
-        let is_known = self.plain && is_unpatched(&sock)? && (at_once || is_nonblocking(&sock)?);
-        let (true, Some(host)) = (is_known, numbers(&address)) else {
-            let outcome = from_method(sock.call_method1(&names().connect, &address))?;
-            return Ok(outcome.map(|_| value::none()));
-        };
+        let is_known = self.plain && is_unpatched(&sock)? && (numeric || is_nonblocking(&sock)?);
+        if !is_known || numbers(&address).is_none() {
+            return match sock.call_method1(&names().connect, &address) {
+                Ok(_) => Ok(Some(value::none())),
+                Err(raised) if raised.is_not_ready() => self.in_progress(raised),
+                Err(raised) => Err(raised),
+            };
+        }
         // As connect(), to the event that is audited, but no exception is made to say "not yet".
         let errno = sock.call_method1(&names().connect_ex, &address)?.to_i64()?;
         if errno == 0 {
             return Ok(Some(value::none()));
         }
         let error = io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(i32::MAX));
-        if !sys::is_connecting(&error) {
-            return Err(Raised::os(&error));
+        if sys::is_connecting(&error) {
+            Ok(None)
+        } else {
+            Err(Raised::os(&error))
         }
-        let connected = at_once
-            && host.is_loopback()
-            && !self.core()?.is_closed()
-            && sys::peer_address(self.descriptor()?).is_ok();
-        Ok(connected.then(value::none))
+    }
+
+    /// The socket's own `connect()` would block: whether the kernel goes on connecting.
+    ///
+    /// Linux answers EAGAIN where it has not begun: on a Unix socket because the listener's backlog
+    /// is full. Such a socket is writable and has no pending error, so that waiting for it would
+    /// end as if it were connected.
+    fn in_progress(&self, raised: Raised) -> Attempt {
+        let exception = raised.take();
+        let errno = exception.getattr(&names().errno)?;
+        if errno.is_int() && errno.to_i64()? == i64::from(EAGAIN) && self.is_unix()? {
+            return Err(Raised::raise(exception));
+        }
+        Ok(None)
+    }
+
+    fn is_unix(&self) -> Res<bool> {
+        if self.plain {
+            let fd = self.descriptor()?;
+            return Ok(sys::family(fd).is_ok_and(|family| family == AF_UNIX));
+        }
+        let family = self.sock.get_or_none().getattr(&names().family)?;
+        family.equals(&*value::int(AF_UNIX.into())?)
     }
 
     /// The descriptor became writable: the attempt to connect has ended, one way or the other.

@@ -40,7 +40,7 @@ impl Operation for SockCall {
         if core.is_debug() {
             check_nonblocking(&sock)?;
         }
-        if this.method == (Method::Connect { at_once: false }) && this.has_names(&sock)? {
+        if this.method == (Method::Connect { numeric: false }) && this.has_names(&sock)? {
             this.resolving.set(true);
             return this.resolve(&core, &sock).map(Step::Await);
         }

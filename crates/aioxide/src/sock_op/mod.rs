@@ -47,10 +47,9 @@ pub(crate) enum Method {
     SendAll,
     SendTo,
     Connect {
-        /// From `create_connection`, which has seen that the address is in numbers, and where it
-        /// shows to nobody that nothing is awaited: a socket of this machine is connected when the
-        /// call returns that says it is not yet.
-        at_once: bool,
+        /// From `create_connection`, which has seen that the address is numeric and has made the
+        /// socket itself.
+        numeric: bool,
     },
     Accept,
 }
