@@ -46,6 +46,35 @@ async def test_set_default_executor_wants_a_thread_pool(loop: asyncio.AbstractEv
         loop.set_default_executor(object())
 
 
+async def test_threads_in_a_tight_loop_do_not_starve_the_loop(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Neither timers nor memory: what threads add is run about as fast as they add it."""
+    most = 2_000_000
+    going = True
+    added = [0, 0]
+    ran: list[list[int]] = [[], []]
+
+    def produce(number: int) -> None:
+        run = ran[number].append
+        while going and added[number] < most:
+            loop.call_soon_threadsafe(run, added[number])
+            added[number] += 1
+
+    threads = [threading.Thread(target=produce, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+    going = False
+    for thread in threads:
+        while thread.is_alive():
+            await turns(1)
+    assert max(added) < most
+    await turns(2)
+    assert ran == [list(range(count)) for count in added]
+
+
 async def test_many_executor_results(loop: asyncio.AbstractEventLoop) -> None:
     results = await asyncio.gather(
         *(loop.run_in_executor(None, value_of, number) for number in range(500))

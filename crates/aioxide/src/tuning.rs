@@ -15,6 +15,12 @@ pub(crate) const POLL_ITERATIONS: u32 = 16;
 /// finds each step's code in the caches. A request to aiohttp's server costs 5 % more with 50 µs.
 pub(crate) const POLL_NANOS: u64 = 500_000;
 
+// Other threads.
+
+/// Entries in the ready queue from which on `call_soon_threadsafe` releases the GIL in a thread that
+/// does not run the loop.
+pub(crate) const THREAD_BACKLOG: usize = 256;
+
 // Receiving.
 
 /// How much one call receives. A message of 100 KiB comes in one piece, and the `bytes` made of it

@@ -10,6 +10,7 @@ use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, finalizing,
 use crate::future::{self, LoopSlot};
 use crate::handle::{Handle, TimerHandle, When};
 use crate::task::{self, NewTask};
+use crate::tuning;
 
 /// Splits `(leading..., *args, context=None)`.
 #[inline]
@@ -99,7 +100,7 @@ fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     }
     // With the GIL held the queue is ours from any thread.
     this.ready.borrow_mut().push(Entry::Handle(handle.clone()));
-    this.notify();
+    this.wake_from_thread();
     Ok(handle.into_object())
 }
 
@@ -122,8 +123,33 @@ fn call_soon_with_lock(
             .call_method0(&names().pop)?;
     }
     this.ready.borrow_mut().push(Entry::Foreign(handle.clone()));
-    this.notify();
+    this.wake_from_thread();
     Ok(handle)
+}
+
+impl Inst<LoopCore> {
+    /// `call_soon_threadsafe` has added to the queue: wakes the loop if it sleeps, and gives other
+    /// threads the GIL if the queue is long.
+    ///
+    /// asyncio writes to its self-pipe at each call and releases the GIL meanwhile. That is what
+    /// bounds its queue: without it, threads in a tight loop add callbacks faster than the loop,
+    /// which gets the GIL as seldom as each of them, can run them, and each iteration is longer
+    /// than the one before. Below the limit there is nothing to bound.
+    fn wake_from_thread(&self) {
+        let Some(driver) = self.driver.get() else {
+            return;
+        };
+        if self.asleep.get() {
+            let notifier = &driver.notifier;
+            // A full counter is a wake-up already; nothing else can go wrong with an eventfd.
+            let _ = gil::released(|| notifier.notify());
+        } else if self.queued() > tuning::THREAD_BACKLOG
+            && self.thread.get() != 0
+            && self.thread.get() != gil::thread_ident()
+        {
+            gil::released(std::thread::yield_now);
+        }
+    }
 }
 
 /// The float of a time that was given; other numbers as Python converts them.
