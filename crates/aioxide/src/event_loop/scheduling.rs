@@ -6,7 +6,7 @@ use super::{Entry, LoopCore, Timer};
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, finalizing, gil, value};
+use crate::ffi::{Any, Args, Inst, Object, Own, Raised, Res, context, gil, value};
 use crate::future::{self, LoopSlot};
 use crate::handle::{Handle, TimerHandle, When};
 use crate::task::{self, NewTask};
@@ -86,7 +86,6 @@ fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     let (rest, ctx) = split(&args, 1, "call_soon_threadsafe")?;
     this.check_open()?;
-    finalizing::outlive_interpreter();
     let callback = args.positional[0];
     if this.debug.get() {
         debug_checks(this, callback, "call_soon_threadsafe", false)?;

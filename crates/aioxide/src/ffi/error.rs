@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::ffi;
 
+use super::finalizing::outlive_interpreter;
 use super::object::{Any, Object};
 
 /// "A Python exception is set." The error of every function here that calls Python.
@@ -258,9 +259,10 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     format!("aioxide: internal error (please report it): {text}")
 }
 
-/// Runs what C called. A panic becomes `SystemError`, an error becomes `failure`.
+/// Runs a function that C called. A panic becomes `SystemError`, an error becomes `failure`.
 #[inline(always)]
 pub(super) fn guard<R>(failure: R, body: impl FnOnce() -> Res<R>) -> R {
+    outlive_interpreter();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(Raised(()))) => failure,
@@ -274,6 +276,7 @@ pub(super) fn guard<R>(failure: R, body: impl FnOnce() -> Res<R>) -> R {
 /// As [`guard`], where C has no way to be told: the panic is reported as unraisable.
 #[inline(always)]
 pub(super) fn guard_void(body: impl FnOnce()) {
+    outlive_interpreter();
     if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
         Raised::new(Kind::System, &panic_text(&*payload)).unraisable(None);
     }

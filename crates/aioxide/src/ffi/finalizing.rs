@@ -1,20 +1,22 @@
 //! What becomes of other threads when the interpreter ends.
 //!
-//! From then on every thread but the finalizing one is stopped where it next asks for the GIL. Since
-//! 3.14 it hangs there until the process is gone. Up to 3.13 it is ended by `pthread_exit`, which
-//! glibc does by unwinding the stack as if by an exception. C does not notice; but our frames lie on that
-//! stack too, below the Python code that they have called, and Rust may not be unwound by anybody
-//! else's exception: its destructors would run without the GIL, and the process would die by a signal
-//! instead of ending well.
+//! From then on CPython stops every thread but the finalizing one where it next asks for the GIL. Since
+//! 3.14 the thread hangs there until the process ends. Up to 3.13 CPython calls `pthread_exit`, and
+//! glibc unwinds the stack as if by an exception. C does not notice; but our frames lie on that
+//! stack too, below the Python code that they have called, and a foreign exception must not unwind
+//! Rust frames: their destructors would run without the GIL, and the process would abort.
 //!
-//! So a thread that runs a loop, or calls into one from outside, gets a cleanup handler. The C library
-//! calls it first thing, when nothing has been unwound yet, and it does what 3.14 does.
+//! So each thread gets a cleanup handler the first time it enters this module. The C library calls the
+//! handler before it unwinds any frame, and the handler hangs, as 3.14 does. Every function that
+//! CPython calls (`trampoline.rs`, `function.rs`, `native_type.rs`) goes through
+//! [`outlive_interpreter`], so no Rust frame can lie below Python code without it.
 
 #[cfg(all(target_os = "linux", not(Py_3_14)))]
 mod handler {
     use std::cell::OnceCell;
     use std::ffi::{c_int, c_void};
     use std::ptr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use crate::ffi::compat::is_finalizing;
 
@@ -39,6 +41,13 @@ mod handler {
         fn _pthread_cleanup_pop(buffer: *mut Buffer, execute: c_int);
     }
 
+    /// The thread that came through last and has its handler, by its thread pointer; 0 is nobody.
+    ///
+    /// Threads that take turns with the GIL replace each other here, so that the check is one
+    /// comparison unless the thread has changed. A thread that ends removes itself, since the C library
+    /// gives its memory, and so its thread pointer, to a new thread.
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+
     /// The handler of one thread.
     struct Handler {
         /// From `Box::into_raw`. On the stack it would be for the frames above it only: glibc calls a
@@ -57,13 +66,20 @@ mod handler {
             }));
             // SAFETY: the buffer stays where it is until it is popped, at the end of this thread.
             // Whatever somebody else pushes later they pop before that, with their own call.
-            unsafe { _pthread_cleanup_push(buffer, stay, ptr::null_mut()) };
+            unsafe { _pthread_cleanup_push(buffer, hang, ptr::null_mut()) };
             Handler { buffer }
         }
     }
 
     impl Drop for Handler {
         fn drop(&mut self) {
+            // Fails if another thread has come through since.
+            let _ = LAST.compare_exchange(
+                thread_pointer(),
+                0,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
             // SAFETY: a thread-local value is dropped by its own thread, once; `push` has pushed it, and
             // popped it is known to nobody else.
             unsafe {
@@ -77,23 +93,83 @@ mod handler {
         static HANDLER: OnceCell<Handler> = const { OnceCell::new() };
     }
 
-    /// Called without the GIL, by a thread that is being ended. Whoever else ends it gets their way.
-    extern "C" fn stay(_: *mut c_void) {
-        while is_finalizing() {
-            std::thread::park();
+    // Its address identifies the thread. Without a destructor it is there until the very end.
+    #[cfg(not(any(
+        all(target_arch = "x86_64", target_pointer_width = "64"),
+        target_arch = "aarch64"
+    )))]
+    thread_local! {
+        static MARK: u8 = const { 0 };
+    }
+
+    /// Identifies the calling thread, by one register where the architecture has it in one.
+    #[inline(always)]
+    fn thread_pointer() -> usize {
+        #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+        {
+            let pointer: usize;
+            // SAFETY: by the ABI of Linux on x86-64 the first word that FS points to is its own address.
+            unsafe {
+                std::arch::asm!(
+                    "mov {}, fs:0",
+                    out(reg) pointer,
+                    options(pure, readonly, nostack, preserves_flags)
+                );
+            }
+            pointer
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            let pointer: usize;
+            // SAFETY: reads the register that holds the thread pointer.
+            unsafe {
+                std::arch::asm!(
+                    "mrs {}, tpidr_el0",
+                    out(reg) pointer,
+                    options(pure, nomem, nostack, preserves_flags)
+                );
+            }
+            pointer
+        }
+        #[cfg(not(any(
+            all(target_arch = "x86_64", target_pointer_width = "64"),
+            target_arch = "aarch64"
+        )))]
+        MARK.with(|mark| ptr::from_ref(mark).addr())
+    }
+
+    /// Called without the GIL, by a thread that is being ended. While the interpreter runs, that is the
+    /// wish of whoever called `pthread_exit`.
+    extern "C" fn hang(_: *mut c_void) {
+        if is_finalizing() {
+            loop {
+                std::thread::park();
+            }
         }
     }
 
+    #[inline(always)]
     pub(crate) fn outlive() {
-        // A thread that is past its own end has nothing more to run.
-        let _ = HANDLER.try_with(|handler| {
+        if LAST.load(Ordering::Relaxed) != thread_pointer() {
+            enter();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter() {
+        let entered = HANDLER.try_with(|handler| {
             handler.get_or_init(Handler::push);
         });
+        // In a thread that is past its end the handler is gone, and its thread pointer may be reused.
+        if entered.is_ok() {
+            LAST.store(thread_pointer(), Ordering::Relaxed);
+        }
     }
 }
 
-/// From here on, the end of the interpreter cannot unwind this thread's stack.
-#[inline]
+/// Ensures that the end of the interpreter cannot unwind this thread's stack from here on.
+#[inline(always)]
 pub(crate) fn outlive_interpreter() {
     #[cfg(all(target_os = "linux", not(Py_3_14)))]
     handler::outlive();

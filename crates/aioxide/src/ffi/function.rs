@@ -16,6 +16,7 @@ use pyo3::ffi;
 use super::attribute::plain;
 use super::call::Args;
 use super::error::{Raised, Res, guard};
+use super::finalizing::outlive_interpreter;
 use super::module::names;
 use super::native_type::{Class, Native, object_class};
 use super::object::{Any, Object};
@@ -272,6 +273,7 @@ unsafe extern "C" fn bind(
     instance: *mut ffi::PyObject,
     _class: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
+    outlive_interpreter();
     // SAFETY: live objects; a new reference or NULL.
     unsafe {
         if instance.is_null() {

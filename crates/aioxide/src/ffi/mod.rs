@@ -29,7 +29,7 @@ pub(crate) mod dispatch;
 pub(crate) mod error;
 pub(crate) mod family;
 pub(crate) mod file_memory;
-pub(crate) mod finalizing;
+mod finalizing;
 pub(crate) mod freelist;
 pub(crate) mod function;
 pub(crate) mod gil;

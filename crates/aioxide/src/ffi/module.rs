@@ -5,6 +5,7 @@ use std::cell::UnsafeCell;
 use pyo3::ffi;
 
 use super::error::Res;
+use super::finalizing::outlive_interpreter;
 use super::object::{Any, Object};
 use super::value;
 
@@ -351,6 +352,7 @@ pub(crate) fn fill(
     fill: impl FnOnce(&Module) -> Res<()>,
 ) -> pyo3::PyResult<()> {
     use pyo3::prelude::*;
+    outlive_interpreter();
     // SAFETY: the bound module is alive during the call.
     let object = unsafe { Any::from_ptr(module.as_ptr()) }.own();
     fill(&Module(object)).map_err(|raised| {

@@ -23,6 +23,7 @@ use std::marker::PhantomData;
 use pyo3::ffi;
 
 use super::error::{Raised, Res, guard, guard_void};
+use super::finalizing::outlive_interpreter;
 use super::freelist::FreeList;
 use super::instance::{Inst, Own};
 use super::method::TypeBuilder;
@@ -490,6 +491,7 @@ unsafe extern "C" fn new<T: Native>(
 /// # Safety
 /// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
+    outlive_interpreter();
     let class = T::class();
     // SAFETY: CPython calls this once, with the count at zero and the state in place.
     unsafe {
@@ -575,6 +577,7 @@ unsafe extern "C" fn traverse<T: Native>(
 /// # Safety
 /// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn clear<T: Native>(object: *mut ffi::PyObject) -> c_int {
+    outlive_interpreter();
     // SAFETY: the collector calls with a live object.
     unsafe {
         if let Some(base) = T::class().base_clear.get() {

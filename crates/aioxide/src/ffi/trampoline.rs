@@ -11,6 +11,7 @@ use pyo3::ffi;
 
 use super::call::{Args, with_tuple_and_dict};
 use super::error::{Res, guard};
+use super::finalizing::outlive_interpreter;
 use super::instance::Inst;
 use super::native_type::Native;
 use super::object::{Any, Object};
@@ -271,6 +272,7 @@ pub(super) unsafe extern "C" fn generic_alias(
     class: *mut ffi::PyObject,
     item: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
+    outlive_interpreter();
     // SAFETY: a class method with one argument; a new reference or NULL.
     unsafe { ffi::Py_GenericAlias(class, item) }
 }
