@@ -8,6 +8,7 @@
 //! | [`notifier`] | wakes a sleeping loop from another thread, silent otherwise |
 //! | [`resolver`] | names to addresses, in threads of their own |
 //! | [`sendfile`] | from a file to a socket, inside the kernel |
+//! | [`stack`] | where the calling thread's stack ends |
 //! | [`sys`] | clock, sockets and pipes: one tiny function per system call |
 //! | [`datagram`] | datagrams and the addresses that they come from and go to |
 //!
@@ -22,8 +23,8 @@
 //! - **Nothing is retried.** `EINTR` and `EAGAIN` go back to the caller: only the loop knows whether
 //!   signals must be looked at first.
 //! - **`unsafe` is denied**, and allowed by name in the files that need it: `raw_fd.rs`, which turns
-//!   numbers into descriptors, the two waiting calls of the epoll reactor, and the resolver's calls
-//!   of the C library.
+//!   numbers into descriptors, the two waiting calls of the epoll reactor, and the calls of the C library
+//!   by the resolver and by `stack.rs`.
 #![deny(unsafe_code)]
 
 pub mod datagram;
@@ -34,6 +35,7 @@ mod raw_fd;
 pub mod reactor;
 pub mod resolver;
 pub mod sendfile;
+pub mod stack;
 pub mod sys;
 
 pub use notifier::Notifier;

@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use super::peer;
 use crate::ffi::family;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::imports;
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Res, Slot, Visit, value};
 use crate::future::{self, Future, FutureLike, FutureState, LoopSlot};
+use crate::task::{self, CancelMark};
 
 /// `aioxide._GatheringFuture`. Its first field lets it pass for a `Future` (see `ffi::family`).
 #[derive(Debug, Default)]
@@ -18,6 +18,7 @@ pub(crate) struct Gathering {
     /// A list, as asyncio's.
     children: Slot,
     cancel_requested: Cell<bool>,
+    cancel_mark: CancelMark,
 }
 
 static GATHERING: Class<Gathering> = Class::new(256);
@@ -67,38 +68,36 @@ impl Gathering {
             future: FutureState::with_loop(loop_),
             children: Slot::new(Some(children)),
             cancel_requested: Cell::new(false),
+            cancel_mark: CancelMark::default(),
         })
     }
 
     pub(super) fn is_cancel_requested(&self) -> bool {
         self.cancel_requested.get()
     }
-}
 
-/// `cancel()`: asks every child. Done it is when they are.
-pub(crate) fn cancel(this: &Inst<Gathering>, message: Option<&Any>) -> Res<bool> {
-    if !this.future.is_pending() {
-        return Ok(false);
+    /// The children that a cancellation goes to; `None` if it is done.
+    pub(crate) fn cancellable_children(&self) -> Option<Object> {
+        if self.future.is_pending() {
+            self.children.get()
+        } else {
+            None
+        }
     }
-    let this = this.own();
-    let Some(children) = this.children.get() else {
-        return Ok(false);
-    };
-    let mut any = false;
-    let mut index = 0;
-    while let Some(child) = children.list_get(index) {
-        any |= peer::cancel(&child, message)?;
-        index += 1;
+
+    /// A child has accepted a cancellation.
+    pub(crate) fn request_cancel(&self) {
+        self.cancel_requested.set(true);
     }
-    if any {
-        this.cancel_requested.set(true);
+
+    pub(crate) fn cancel_mark(&self) -> &CancelMark {
+        &self.cancel_mark
     }
-    Ok(any)
 }
 
 fn cancel_method(this: &Inst<Gathering>, args: Args<'_>) -> Res<Object> {
     let message = future::cancel_message(&args)?;
-    Ok(value::bool(cancel(this, message)?))
+    Ok(value::bool(task::cancel_gathering(this, message)?))
 }
 
 fn set_result(this: &Inst<Gathering>, result: &Any) -> Res<Object> {

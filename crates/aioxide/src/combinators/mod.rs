@@ -28,7 +28,7 @@ mod timeout;
 mod wait;
 mod wait_for;
 
-pub(crate) use gathering::{Gathering, cancel as cancel_gathering};
+pub(crate) use gathering::Gathering;
 pub(crate) use group::Group;
 pub(crate) use observer::Observer;
 pub(crate) use sleep::Sleep;

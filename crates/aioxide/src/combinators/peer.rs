@@ -1,10 +1,10 @@
 //! The futures that our functions wait for: ours by type, without a Python call, and any other.
 
-use super::gathering::{self, Gathering};
+use super::gathering::Gathering;
 use super::observer::Observer;
 use super::originals::originals;
 use crate::event_loop::LoopCore;
-use crate::ffi::module::{imports, names};
+use crate::ffi::module::names;
 use crate::ffi::{Any, Inst, Object, Own, Res, value};
 use crate::future::{self, Future, FutureLike, FutureState, State};
 use crate::task::{self, Task};
@@ -66,7 +66,7 @@ impl<'a> Known<'a> {
         match self {
             Known::Future(future) => future::cancel(future, message),
             Known::Task(task) => task::cancel(task, message),
-            Known::Gathering(gathering) => gathering::cancel(gathering, message),
+            Known::Gathering(gathering) => task::cancel_gathering(gathering, message),
         }
     }
 }
@@ -139,13 +139,7 @@ pub(super) fn cancel_message(future: &Any) -> Res<Object> {
 pub(super) fn cancel(future: &Any, message: Option<&Any>) -> Res<bool> {
     match Known::of(future) {
         Some(known) => known.cancel(message),
-        None => future
-            .call_method0_kw(
-                &names().cancel,
-                message.unwrap_or(value::none_ref()),
-                &imports().msg_names,
-            )?
-            .is_truthy(),
+        None => task::cancel_foreign(future, message),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::ffi::compat::set_cause;
 use crate::ffi::error::{Kind, WarningKind, stop_iteration_class, warn};
 use crate::ffi::module::names;
 use crate::ffi::send::{self, Answer, Sent};
-use crate::ffi::{Inst, Object, Raised, Res, value};
+use crate::ffi::{Inst, Object, Raised, Res, stack, value};
 use crate::future::{self, Future};
 
 /// One step: `send(None)`.
@@ -51,7 +51,7 @@ pub(super) fn throw<O: Operation>(this: &Inst<Coroutine<O>>, exception: Object) 
     this.stage.set(Stage::Running);
     let next = match this.awaiting.get() {
         Some(awaited) if awaited.as_exact::<Future>().is_none() => {
-            match send::throw_into(&awaited, &exception) {
+            match stack::check().and_then(|()| send::throw_into(&awaited, &exception)) {
                 Ok(Sent::Yielded(object)) => {
                     this.stage.set(Stage::Suspended);
                     return Ok(Answer::Yield(object));
@@ -205,12 +205,16 @@ fn resume_awaited(awaited: &Object) -> Res<Sent> {
             Answer::Yield(object) => Sent::Yielded(object),
             Answer::Return(result) => Sent::Returned(result),
         }),
-        None => send::send_none(awaited),
+        None => {
+            stack::check()?;
+            send::send_none(awaited)
+        }
     }
 }
 
 /// `awaited.close()`, if it has such a method: futures' iterators and coroutines do.
 fn close_awaited(awaited: &Object) -> Res<()> {
+    stack::check()?;
     match awaited.getattr_opt(&names().close)? {
         Some(close) => close.call0().map(drop),
         None => Ok(()),

@@ -39,6 +39,7 @@ pub(crate) mod module;
 pub(crate) mod native_type;
 pub(crate) mod object;
 pub(crate) mod send;
+pub(crate) mod stack;
 pub(crate) mod stop_iteration;
 pub(crate) mod task_mirror;
 pub(crate) mod trampoline;

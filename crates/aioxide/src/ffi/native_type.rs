@@ -492,6 +492,13 @@ unsafe extern "C" fn new<T: Native>(
 /// CPython calls it through the slot, as the slot's contract says.
 unsafe extern "C" fn dealloc<T: Native>(object: *mut ffi::PyObject) {
     outlive_interpreter();
+    // SAFETY: CPython calls this once, with the count at zero; nothing after us touches the object.
+    unsafe { super::stack::deallocate(object, deallocate_now::<T>) }
+}
+
+/// # Safety
+/// As for [`dealloc`].
+unsafe fn deallocate_now<T: Native>(object: *mut ffi::PyObject) {
     let class = T::class();
     // SAFETY: CPython calls this once, with the count at zero and the state in place.
     unsafe {

@@ -233,10 +233,12 @@ pub(super) fn report<T: HasCall>(handle: &Inst<T>, raised: Raised) -> Res<()> {
     // The exception handler may keep it, and the loop keeps the exception handler.
     handle.track();
     let call = handle.call();
-    let (Some(callback), Some(loop_)) = (call.callback.get(), call.loop_.get()) else {
+    let Some(loop_) = call.loop_.get() else {
         Raised::raise(exception).unraisable(Some(handle.as_any()));
         return Ok(());
     };
+    // A callback that has cancelled its own handle is `None` by now, as on asyncio.
+    let callback = call.callback.get_or_none();
     let args = args_object(&**handle)?;
     let source = if imports().version >= (3, 13) {
         let debug = loop_.call_method0(&names().get_debug)?;

@@ -9,9 +9,11 @@ use crate::ffi::call::Signature;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::imports;
 use crate::ffi::{Any, Args, Class, Inst, Object, Raised, Res};
-use crate::ffi::{context, value};
+use crate::ffi::{context, stack, value};
 
 fn run_method<T: HasCall>(this: &Inst<T>) -> Res<Object> {
+    // A callback may run handles by hand.
+    stack::check()?;
     this.run(false)?;
     Ok(value::none())
 }

@@ -7,7 +7,7 @@ use crate::ffi::call::Signature;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Class, Inst, Object, Own, Raised, Res};
-use crate::ffi::{context, task_mirror, value};
+use crate::ffi::{context, stack, task_mirror, value};
 use crate::future::{self, FutureState, LoopSlot};
 
 const INIT: Signature<5> = Signature {
@@ -143,6 +143,7 @@ fn start(this: &Inst<Task>) -> Res<()> {
 
 /// `eager_start`: the first step runs now, inside the constructor.
 fn start_eagerly(this: &Inst<Task>) -> Res<()> {
+    stack::check()?;
     let Some(loop_) = this.future.loop_slot().object() else {
         return Err(Raised::runtime("Task object is not initialized."));
     };

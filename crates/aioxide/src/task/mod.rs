@@ -46,7 +46,7 @@ use crate::ffi::weak_list::{Listed, Place};
 use crate::ffi::{Any, Class, Inst, Native, Object, Res, Slot, Visit, value};
 use crate::future::{FutureLike, FutureState, finalize_future};
 
-pub(crate) use cancel::cancel;
+pub(crate) use cancel::{Mark as CancelMark, cancel, cancel_foreign, cancel_gathering};
 pub(crate) use methods::{NewTask, create};
 pub(crate) use step::{step, wake};
 pub(crate) use step_call::StepCall;
@@ -66,6 +66,7 @@ pub(crate) struct Task {
     must_cancel: Cell<bool>,
     log_destroy_pending: Cell<bool>,
     cancel_requests: Cell<i64>,
+    cancel_mark: cancel::Mark,
     place: Place,
 }
 

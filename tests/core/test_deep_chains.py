@@ -1,0 +1,26 @@
+"""Chains, rings and trees of any depth: cancelled, closed and freed on a stack of 256 KiB."""
+
+from __future__ import annotations
+
+import pytest
+
+from chain_helpers import PROGRAMS, RINGS, run_program
+
+pytestmark = pytest.mark.aioxide_only  # asyncio runs in some of them, as the control
+
+SHALLOW = 200
+DEEP = 15_000
+
+
+@pytest.mark.parametrize("title", PROGRAMS)
+def test_a_shallow_one_does_the_same_on_asyncio(title: str) -> None:
+    source, _ = PROGRAMS[title]
+    expected = run_program("asyncio", source, SHALLOW)
+    assert expected[0] == 0
+    assert run_program("aioxide", source, SHALLOW) == expected
+
+
+@pytest.mark.parametrize("title", [*PROGRAMS, *RINGS])
+def test_a_deep_one_needs_no_stack(title: str) -> None:
+    source, expected = {**PROGRAMS, **RINGS}[title]
+    assert run_program("aioxide", source, DEEP) == (0, f"{expected}\nend\n".lstrip())
