@@ -18,7 +18,7 @@ use super::{Driver, Entry, LoopCore};
 use crate::ffi::error::{check_signals, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Inst, Object, Raised, Res, context, gil, stop_iteration, value};
+use crate::ffi::{Any, Inst, Object, Raised, Res, context, gil, value};
 use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
 use crate::tuning;
@@ -101,7 +101,6 @@ impl Inst<LoopCore> {
             } else {
                 entry.run(self)?;
             }
-            stop_iteration::forget();
         }
         Ok(())
     }
@@ -310,7 +309,6 @@ fn run(this: &Inst<LoopCore>) -> Res<Object> {
     this.check_open()?;
     // The loop must outlive the run, whatever a callback does to the last reference.
     let alive = this.own();
-    let _running = stop_iteration::Running::begin();
     if imports().current_tasks.is_some() {
         alive.run()?;
         return Ok(value::none());
