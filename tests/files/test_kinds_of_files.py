@@ -211,7 +211,7 @@ async def test_faults_of_reading(
             assert await f.tell() == 50_000
             assert await f.read() == content[50_000:]
             _aioxide._file_faults([errno.EINTR, -7])
-            assert await f.pread(10, 5) == content[5:12]
+            assert await f.pread(10, 5) == content[5:15]
             await f.seek(0)
             target = bytearray(90_000)
             _aioxide._file_faults([errno.EINTR, -7, -20_000])
@@ -251,7 +251,7 @@ async def test_faults_of_writing(
         _aioxide._file_faults([errno.EINTR, -7, -20_000, errno.EINTR])
         assert await f.write(content) == 50_000
         assert await f.write(b"kept") == 4
-        _aioxide._file_faults([-2, errno.ENOSPC])
+        _aioxide._file_faults([-2, errno.ENOSPC, errno.ENOSPC])
         with pytest.raises(OSError, match="No space left"):
             await f.flush()
         assert await f.tell() == 50_004
@@ -263,9 +263,20 @@ async def test_faults_of_writing(
             await f.close()
         assert f.closed
     async with files.open(path, "wb", buffering=0) as f:
-        _aioxide._file_faults([-3])
-        assert await f.write(b"12345") == 3
-        assert await f.tell() == 3
+        _aioxide._file_faults([-3, errno.EINTR])
+        assert await f.write(b"12345") == 5
+        assert await f.pwrite(b"54321", 0) == 5
+        assert await f.tell() == 5
+        # The disk is full: what is in the file is reported, as by the system call.
+        _aioxide._file_faults([-3, errno.ENOSPC])
+        assert await f.write(b"67890") == 3
+        assert await f.tell() == 8
+        _aioxide._file_faults([-2, errno.ENOSPC])
+        assert await f.pwrite(b"abc", 0) == 2
+        _aioxide._file_faults([errno.ENOSPC])
+        with pytest.raises(OSError, match="No space left"):
+            await f.pwrite(b"abc", 0)
+        assert path.read_bytes() == b"ab321678"
         for fault in ("fsync", "truncate"):
             _aioxide._file_faults([errno.EINTR, errno.EIO])
             with pytest.raises(OSError, match="Input/output error"):

@@ -367,6 +367,31 @@ fn faults_are_completions() {
 }
 
 #[test]
+fn the_rest_of_a_short_transfer_goes_behind_its_beginning() {
+    on_each_backend(|mut proactor, folder| {
+        let file = folder.file("a", b"0123456789");
+        proactor.inject([Fault::Short(3), Fault::Short(4)]);
+        let mut memory = zeroes(10);
+        for (from, expected) in [(0, 3), (3, 4), (7, 3), (10, 0)] {
+            let read = Read::new(file.as_raw_fd(), Some(from), memory, from as usize);
+            let (result, back) = make(&mut proactor, Op::Read(read));
+            assert_eq!(count(result), expected);
+            memory = back.unwrap();
+        }
+        assert_eq!(&*memory, b"0123456789");
+        proactor.inject([Fault::Short(6)]);
+        let mut memory: Bytes = b"abcdefghij".to_vec().into();
+        for (from, expected) in [(0, 6), (6, 4)] {
+            let write = Write::new(file.as_raw_fd(), Some(from), memory, from as usize);
+            let (result, back) = make(&mut proactor, Op::Write(write));
+            assert_eq!(count(result), expected);
+            memory = back.unwrap();
+        }
+        assert_eq!(fs::read(folder.path("a")).unwrap(), b"abcdefghij");
+    });
+}
+
+#[test]
 fn a_full_device_says_so() {
     let Ok(full) = File::options().write(true).open("/dev/full") else {
         return;

@@ -304,11 +304,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         await self._settle_pending()
         self._users += 1
         try:
-            while True:
-                try:
-                    return await _aioxide.file_read(self._fd, self._behind(size, offset), offset)
-                except InterruptedError:
-                    continue
+            return await _aioxide.file_read(self._fd, self._behind(size, offset), offset)
         finally:
             self._leave()
 
@@ -340,17 +336,14 @@ class BinaryFile(_aioxide.FileCore, Turns):
             self._release()
 
     async def _fetch_into(self, view: memoryview, start: int) -> int:
-        if not self._seekable or view.nbytes - start <= _STEP:
+        if not self._seekable:
             data = await self._fetch(view.nbytes - start)
             view[start : start + len(data)] = data
             return len(data)
-        while True:
-            try:
-                count = await _aioxide.file_readinto(self._fd, view, start, self._position)
-            except InterruptedError:
-                continue
-            self._position += count
-            return count
+        # Into the caller's memory itself, which is aligned if the file needs that (O_DIRECT).
+        count = await _aioxide.file_readinto(self._fd, view, start, self._position)
+        self._position += count
+        return count
 
     async def _begin_reading(self, what: str = "read") -> None:
         """Check that we may read, and write what waits first. Our turn it is already."""
@@ -366,13 +359,9 @@ class BinaryFile(_aioxide.FileCore, Turns):
         """Read up to ``size`` bytes of the file, and move the raw position by what came."""
         if not self._seekable:
             return await self._fetch_stream(size)
-        while True:
-            try:
-                data = await _aioxide.file_read(self._fd, size, self._position)
-            except InterruptedError:
-                continue
-            self._position += len(data)
-            return data
+        data = await _aioxide.file_read(self._fd, size, self._position)
+        self._position += len(data)
+        return data
 
     async def _fetch_stream(self, size: int) -> bytes:
         """Read what a pipe or a terminal has, once it has something."""
@@ -413,11 +402,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         self._users += 1
         report: list[int] = []
         try:
-            while not report:
-                try:
-                    await _aioxide.file_write(self._fd, data, 0, offset, report)
-                except InterruptedError:
-                    continue
+            await _aioxide.file_write(self._fd, data, 0, offset, report)
             return report[0]
         finally:
             self._leave()
@@ -495,8 +480,6 @@ class BinaryFile(_aioxide.FileCore, Turns):
             report: list[int] = []
             try:
                 await self._write_some(data, done, report)
-            except InterruptedError:
-                continue
             except asyncio.CancelledError as error:
                 if not report and not (done and self._seekable):
                     raise

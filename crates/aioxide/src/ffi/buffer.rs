@@ -59,6 +59,11 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(self.view.buf.cast(), self.len()) }
     }
 
+    /// Whether the memory was lent for reading only.
+    pub(crate) fn is_readonly(&self) -> bool {
+        self.view.readonly != 0
+    }
+
     /// Where the memory begins. It stays there until this is dropped.
     pub(crate) fn start(&mut self) -> std::ptr::NonNull<u8> {
         std::ptr::NonNull::new(self.view.buf.cast()).unwrap_or(std::ptr::NonNull::dangling())

@@ -41,6 +41,11 @@ unsafe impl Memory for FileMemory {
 
     fn region(&mut self) -> io::Result<NonNull<u8>> {
         match self {
+            FileMemory::Fresh(_, Some(object)) => {
+                // SAFETY: a bytes object of ours, which nobody else has seen.
+                let data = unsafe { ffi::PyBytes_AS_STRING(object.as_ptr()) };
+                NonNull::new(data.cast_mut().cast()).ok_or(io::ErrorKind::InvalidData.into())
+            }
             FileMemory::Fresh(size, place) => {
                 // SAFETY: NULL data makes uninitialised memory of this size; a new reference or NULL.
                 let made = unsafe {
@@ -64,6 +69,31 @@ unsafe impl Memory for FileMemory {
 }
 
 impl FileMemory {
+    /// Lets `read` fill the bytes from `from` on, now.
+    pub(crate) fn read_with(
+        &mut self,
+        from: usize,
+        read: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let length = self.len();
+        let from = from.min(length);
+        if let FileMemory::Lent(buffer) = self
+            && buffer.is_readonly()
+        {
+            return Err(io::Error::from_raw_os_error(14));
+        }
+        let start = self.region()?;
+        // SAFETY: `length` bytes from `start` on are writable (`Memory`): a fresh object is ours alone, and a
+        // lent buffer is not read-only. `read` is a system call that fills it while we hold the GIL.
+        let memory = unsafe {
+            std::slice::from_raw_parts_mut(
+                start.as_ptr().cast::<MaybeUninit<u8>>().add(from),
+                length - from,
+            )
+        };
+        read(memory)
+    }
+
     /// The `bytes` with the first `count` of its bytes, which the kernel has written.
     pub(crate) fn into_bytes(self, count: usize) -> Res<Object> {
         let FileMemory::Fresh(size, Some(object)) = self else {

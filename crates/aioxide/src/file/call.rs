@@ -5,11 +5,12 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use aioxide_driver::op::{Op, Open, Outcome, Read, Stat, Statx};
-use aioxide_driver::proactor::{Id, open_now, read_now, read_stream, stat_now, write_stream};
+use aioxide_driver::op::{Op, Open, Outcome, Stat, Statx};
+use aioxide_driver::proactor::{Id, open_now, read_stream, stat_now, write_stream};
 
 use super::names::names;
 use super::ring::{self, Done, Ring};
+use super::transfer::{Attempt, Transfer};
 use super::{at_once, spend, turn_is_over};
 use crate::coroutine::{Coroutine, Operation, Outcome as Awaited, Step};
 use crate::ffi::error::Kind;
@@ -25,8 +26,8 @@ const S_IFREG: u16 = 0o100_000;
 /// What is asked for, until it is the kernel's.
 #[derive(Debug, Default)]
 pub(super) enum Request {
-    /// `pread`, or a read where the file stands.
-    Read(RawFd, usize, Option<u64>),
+    /// A read or write of this memory.
+    Transfer(Transfer, FileMemory),
     /// Reading what a pipe has now: `None` if that is nothing yet.
     ReadStream(RawFd, usize),
     /// Writing what a pipe takes now: `None` if that is nothing.
@@ -54,6 +55,8 @@ pub(crate) struct FileCall {
     name: &'static str,
     request: RefCell<Request>,
     manner: Manner,
+    /// How far a read or write is.
+    transfer: Cell<Option<Transfer>>,
     /// The paths, for the exception.
     path: Slot,
     target: Slot,
@@ -183,6 +186,9 @@ fn is_later(error: &io::Error) -> bool {
 
 fn begin(this: &Inst<CallClass>) -> Res<Step> {
     let request = this.request.take();
+    if let Request::Transfer(transfer, memory) = request {
+        return begin_transfer(this, transfer, memory);
+    }
     match try_now(request)? {
         AtOnce::Result(result) => {
             report(this, &result)?;
@@ -193,19 +199,23 @@ fn begin(this: &Inst<CallClass>) -> Res<Step> {
     }
 }
 
+/// Reads what the page cache has, and leaves the rest to the ring.
+fn begin_transfer(this: &Inst<CallClass>, mut transfer: Transfer, memory: FileMemory) -> Res<Step> {
+    match transfer.read_at_once(memory, is_later) {
+        Attempt::Complete(memory) => {
+            let result = to_python(this, Outcome::Count(transfer.done), Some(memory))?;
+            Ok(Step::Return(result))
+        }
+        Attempt::Failed(error) => Err(raise(this, &error)),
+        Attempt::Rest(memory) => {
+            this.transfer.set(Some(transfer));
+            submit(this, transfer.op(memory))
+        }
+    }
+}
+
 fn try_now(request: Request) -> Res<AtOnce> {
     match request {
-        Request::Read(fd, size, offset) => {
-            if at_once() && offset.is_some() {
-                match read_at_once(fd, size, offset)? {
-                    Ok(bytes) => return Ok(AtOnce::Result(bytes)),
-                    Err(error) if is_later(&error) => {}
-                    Err(error) => return Ok(AtOnce::Failed(error)),
-                }
-            }
-            let memory = FileMemory::Fresh(size, None);
-            Ok(AtOnce::Later(Op::Read(Read::new(fd, offset, memory, 0))))
-        }
         Request::ReadStream(fd, size) => Ok(match stream_at_once(fd, size)? {
             Ok(bytes) => AtOnce::Result(bytes),
             Err(error) => stream_answer(error),
@@ -233,7 +243,9 @@ fn try_now(request: Request) -> Res<AtOnce> {
             Ok(AtOnce::Later(Op::Stat(Stat::path(path, follow))))
         }
         Request::Other(op) => Ok(AtOnce::Later(op)),
-        Request::Taken => Err(Raised::runtime("the operation has begun already")),
+        Request::Transfer(..) | Request::Taken => {
+            Err(Raised::runtime("the operation has begun already"))
+        }
     }
 }
 
@@ -259,19 +271,6 @@ fn stream_at_once(fd: RawFd, size: usize) -> Res<io::Result<Object>> {
     let mut result = Ok(0);
     let bytes = filled_bytes(size, |memory| {
         result = read_stream(fd, memory);
-        *result.as_ref().unwrap_or(&0)
-    })?;
-    Ok(result.map(|count| {
-        spend(count);
-        bytes
-    }))
-}
-
-/// A read of what is at hand, as fresh bytes.
-fn read_at_once(fd: RawFd, size: usize, offset: Option<u64>) -> Res<io::Result<Object>> {
-    let mut result = Ok(0);
-    let bytes = filled_bytes(size, |memory| {
-        result = read_now(fd, memory, offset);
         *result.as_ref().unwrap_or(&0)
     })?;
     Ok(result.map(|count| {
@@ -333,7 +332,30 @@ fn interrupted(this: &Inst<CallClass>, exception: Object) -> Res<Step> {
 
 /// The kernel has answered.
 fn end(this: &Inst<CallClass>, done: Done) -> Res<Step> {
-    let Done { result, memory } = done;
+    let Done { mut result, memory } = done;
+    let cancelled = this.thrown.is_some();
+    let mut memory = memory;
+    if let Some(mut transfer) = this.transfer.get()
+        && let Some(used) = memory.take()
+    {
+        let goes_on = match &result {
+            Ok(Outcome::Count(count)) => {
+                let more = transfer.advance(*count, &used);
+                this.transfer.set(Some(transfer));
+                more && (transfer.writing || !cancelled)
+            }
+            Ok(_) => false,
+            Err(error) => transfer.again_after(error, cancelled),
+        };
+        if goes_on {
+            return submit(this, transfer.op(used));
+        }
+        if result.is_ok() || (transfer.writing && transfer.done > 0) {
+            // An error behind the first bytes is the next write's.
+            result = Ok(Outcome::Count(transfer.done));
+        }
+        memory = Some(used);
+    }
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(error) => {

@@ -74,8 +74,6 @@ impl Native for FileCore {
 /// What a reading that must not wait has come to.
 struct Filled {
     bytes: Object,
-    /// How many of them come from the file.
-    read: usize,
     /// The end of the file was seen.
     ended: bool,
     /// What is missing has to be waited for.
@@ -172,7 +170,6 @@ impl FileCore {
         self.position.set(position + read as u64);
         Ok(Filled {
             bytes,
-            read,
             ended,
             stuck,
         })
@@ -240,10 +237,14 @@ impl FileCore {
         if buffered && !clipped && more < tuning::FILE_DIRECT {
             return self.read_ahead(left + more);
         }
-        let filled = self.fill(more, buffered || clipped)?;
+        let filled = self.fill(more, true)?;
         let stuck = filled.stuck || (clipped && !filled.ended && self.at_end() != Some(true));
-        if stuck && (buffered || size.is_none() || filled.read == 0) {
+        if stuck {
+            // The page cache ends before the file does.
             self.set_chunk(filled.bytes);
+            if !buffered {
+                self.drop_chunk();
+            }
             return Ok(None);
         }
         self.forget_chunk();
@@ -372,9 +373,19 @@ impl FileCore {
         }
         let mut stuck = false;
         let bytes = filled_bytes(size, |memory| {
-            let read = read_now(fd, memory, Some(offset));
-            stuck = read.is_err();
-            read.unwrap_or(0)
+            let mut read = 0;
+            // A read may end where the page cache does, in the middle of the file.
+            while read < memory.len() {
+                match read_now(fd, &mut memory[read..], Some(offset + read as u64)) {
+                    Ok(0) => break,
+                    Ok(count) => read += count,
+                    Err(_) => {
+                        stuck = true;
+                        break;
+                    }
+                }
+            }
+            read
         })?;
         spend(size);
         Ok((!stuck).then_some(bytes))

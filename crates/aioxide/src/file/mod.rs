@@ -4,6 +4,7 @@
 //!   resolves the waiter of a call, and nothing of the caller's runs in between.
 //! * [`call`] is one operation as a coroutine, `file_read(fd, size, offset)` and its like: what can be had at once
 //!   is had without suspending, the rest goes through the ring. `request` reads the arguments.
+//! * [`transfer`] makes one read or write of as many operations as it takes.
 //! * [`core`] is the state of an open file: where it stands, what was read ahead, what is still to be
 //!   written; [`text`] the same for decoded text.
 //! * [`method`] is `read`, `readline`, `write`, `async for` and the others that run per line or per block, as coroutines:
@@ -35,6 +36,7 @@ mod names;
 mod request;
 mod ring;
 mod text;
+mod transfer;
 
 use std::cell::Cell;
 

@@ -4,10 +4,11 @@ use std::os::fd::RawFd;
 
 use aioxide_driver::Interest;
 use aioxide_driver::op::{
-    Close, Fsync, Link, MakeDir, Op, Poll, Read, Rename, Stat, Symlink, Truncate, Unlink, Write,
+    Close, Fsync, Link, MakeDir, Op, Poll, Rename, Stat, Symlink, Truncate, Unlink,
 };
 
 use super::call::{FileCall, Manner, Request, stat_result};
+use super::transfer::Transfer;
 use super::{ring, set_at_once};
 use crate::coroutine;
 use crate::ffi::buffer::Buffer;
@@ -71,7 +72,10 @@ pub(super) fn size_of(object: &Any) -> Res<usize> {
 pub(super) fn read(fd: RawFd, size: usize, offset: Option<u64>) -> Res<Object> {
     make(
         "file_read",
-        Request::Read(fd, size, offset),
+        Request::Transfer(
+            Transfer::new(false, fd, offset, 0),
+            FileMemory::Fresh(size, None),
+        ),
         FORGETFUL_BYTES,
         None,
         None,
@@ -110,14 +114,9 @@ fn file_readinto(args: Args<'_>) -> Res<Object> {
         ));
     };
     let memory = FileMemory::Lent(Buffer::writable(buffer)?);
-    let op = Read::new(fd_of(fd)?, offset_of(offset)?, memory, size_of(from)?);
-    make(
-        "file_readinto",
-        Request::Other(Op::Read(op)),
-        PATIENT,
-        None,
-        None,
-    )
+    let transfer = Transfer::new(false, fd_of(fd)?, offset_of(offset)?, size_of(from)?);
+    let request = Request::Transfer(transfer, memory);
+    make("file_readinto", request, PATIENT, None, None)
 }
 
 fn file_write(args: Args<'_>) -> Res<Object> {
@@ -128,8 +127,8 @@ fn file_write(args: Args<'_>) -> Res<Object> {
         ));
     };
     let memory = FileMemory::Lent(Buffer::readable(data)?);
-    let op = Write::new(fd_of(fd)?, offset_of(offset)?, memory, size_of(from)?);
-    let call = FileCall::new("file_write", Request::Other(Op::Write(op)), PATIENT);
+    let transfer = Transfer::new(true, fd_of(fd)?, offset_of(offset)?, size_of(from)?);
+    let call = FileCall::new("file_write", Request::Transfer(transfer, memory), PATIENT);
     call.report_to(report);
     Ok(coroutine::create(call)?.into_object())
 }
