@@ -15,7 +15,7 @@ use aioxide_driver::op::{
     Close, Fsync, Link, MakeDir, Memory, Op, Open, Outcome, Poll, Read, Rename, Stat, Symlink,
     Truncate, Unlink, Write,
 };
-use aioxide_driver::proactor::{Backend, Fault, Id, Proactor, open_now, read_now, stat_now};
+use aioxide_driver::proactor::{Backend, Fault, Flush, Id, Proactor, open_now, read_now, stat_now};
 use aioxide_driver::reactor::Events;
 use aioxide_driver::{Interest, Reactor, Timeout};
 
@@ -310,9 +310,9 @@ fn memory_in_flight_is_bounded() {
         while left > 0 {
             // What has completed is dropped before more is waited for.
             let mut done = Vec::new();
-            proactor.flush().unwrap();
+            assert_eq!(proactor.flush(), Flush::Done);
             util_wait(proactor.as_raw_fd());
-            proactor.drain(&mut done).unwrap();
+            assert_eq!(proactor.drain(&mut done).unwrap(), Flush::Done);
             left -= done.len();
             for completion in done {
                 assert!(count(completion.result) >= 30_000);
@@ -427,7 +427,7 @@ fn cancelling_a_poll_completes_it() {
         let (reader, _writer) = io::pipe().unwrap();
         let poll = || Op::Poll(Poll::new(reader.as_raw_fd(), Interest::READ));
         let (first, second) = (proactor.submit(poll()), proactor.submit(poll()));
-        proactor.flush().unwrap();
+        assert_eq!(proactor.flush(), Flush::Done);
         proactor.cancel(first);
         let completion = complete(&mut proactor, 1).remove(0);
         assert_eq!(completion.id, first);
@@ -490,7 +490,7 @@ fn cancelling_a_transfer_ends_it_one_way_or_the_other() {
         for _ in 0..50 {
             let read = Read::new(file.as_raw_fd(), Some(0), zeroes(100_000), 0);
             let id = proactor.submit(Op::Read(read));
-            proactor.flush().unwrap();
+            assert_eq!(proactor.flush(), Flush::Done);
             proactor.cancel(id);
             let completion = complete(&mut proactor, 1).remove(0);
             match completion.result {
@@ -520,7 +520,7 @@ fn closing_waits_for_what_uses_memory() {
             proactor.submit(Op::Write(write));
         }
         proactor.submit(Op::Poll(Poll::new(reader.as_raw_fd(), Interest::READ)));
-        proactor.flush().unwrap();
+        assert_eq!(proactor.flush(), Flush::Done);
         // The memory goes with it: a kernel that still wrote would write to freed memory.
         drop(proactor);
     });
@@ -541,7 +541,7 @@ fn opening_a_pipe_that_nobody_writes_to_holds_nothing_up() {
         let open = || Op::Open(Open::new(c_path(&fifo), libc_flags::RDONLY, 0));
         let id = proactor.submit(open());
         proactor.submit(open());
-        proactor.flush().unwrap();
+        assert_eq!(proactor.flush(), Flush::Done);
         // Others are not in its way.
         let stat = proactor.submit(Op::Stat(Stat::path(folder.c_path("fifo"), true)));
         assert_eq!(complete(&mut proactor, 1)[0].id, stat);
@@ -622,7 +622,7 @@ fn the_child_of_a_fork_drops_its_copy_only() {
         let (reader, mut writer) = io::pipe().unwrap();
         let file = folder.file("a", b"0123456789");
         let waiting = proactor.submit(Op::Poll(Poll::new(reader.as_raw_fd(), Interest::READ)));
-        proactor.flush().unwrap();
+        assert_eq!(proactor.flush(), Flush::Done);
         assert!(proactor.is_ours());
         // SAFETY: the child calls nothing but the code under test and `_exit`.
         let child = unsafe { libc_fork() };

@@ -6,6 +6,8 @@
 //!   [`flush`](Proactor::flush) hands everything new to the kernel in one system call; once the descriptor of the
 //!   proactor is readable, [`drain`](Proactor::drain) gives the completions. Each operation completes
 //!   exactly once, in any order. No code of the caller's runs in here.
+//! - **A flush says what is left to do** ([`Flush`]): the kernel may refuse to take the operations for now, which
+//!   nothing announces the end of. If it goes on refusing them, they complete with its error.
 //! - **An operation owns what the kernel borrows** ([`crate::op`]). It is kept at one place from `submit` to its
 //!   completion, which gives the memory back. Dropping a proactor is closing it.
 //! - **Cancelling asks**; the completion comes all the same: with `ECANCELED` or `EINTR` if it was in time, with
@@ -35,6 +37,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 use crate::op::{Memory, Op, Outcome};
 
@@ -81,6 +84,18 @@ pub enum Fault {
     Errno(i32),
     /// It transfers at most so many bytes.
     Short(usize),
+}
+
+/// What is left to do after a [`flush`](Proactor::flush) or [`drain`](Proactor::drain).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flush {
+    /// Nothing: every new operation is with the kernel.
+    Done,
+    /// `drain` after this time: the kernel has not taken everything, and the descriptor does not tell.
+    Again(Duration),
+    /// `drain` now: operations have failed, and the descriptor does not tell.
+    Drain,
 }
 
 /// An operation that is over.
@@ -189,6 +204,13 @@ impl<M: Memory> Proactor<M> {
         self.faults.extend(faults);
     }
 
+    /// Lets the next calls of `io_uring_enter` fail with these errors, and no others. For tests.
+    pub fn inject_enter(&mut self, errnos: impl IntoIterator<Item = i32>) {
+        if let Engine::Uring(ring) = &mut self.engine {
+            ring.inject(errnos);
+        }
+    }
+
     /// Takes the operation. It is made after the next `flush` at the latest.
     pub fn submit(&mut self, op: Op<M>) -> Id {
         let id = self.table.insert(op);
@@ -198,10 +220,10 @@ impl<M: Memory> Proactor<M> {
     }
 
     /// Hands everything new to the kernel.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> Flush {
         match &mut self.engine {
             Engine::Uring(ring) => ring.flush(),
-            Engine::Threads(_) => Ok(()),
+            Engine::Threads(_) => Flush::Done,
         }
     }
 
@@ -226,11 +248,21 @@ impl<M: Memory> Proactor<M> {
         }
     }
 
-    /// Appends what has completed, and hands over what has been waiting for that.
-    pub fn drain(&mut self, out: &mut Vec<Completion<M>>) -> io::Result<()> {
+    /// Appends what has completed, and hands over what has been waiting for that. The completions are appended also
+    /// if it fails.
+    pub fn drain(&mut self, out: &mut Vec<Completion<M>>) -> io::Result<Flush> {
         let mut answers = std::mem::take(&mut self.answers);
         let taken = match &mut self.engine {
-            Engine::Uring(ring) => ring.take(&mut answers),
+            Engine::Uring(ring) => {
+                for (key, errno) in ring.take_failed() {
+                    if let Some(slot) = self.table.get_mut(Id::of_key(key)) {
+                        slot.errno = Some(errno);
+                        slot.refused = true;
+                    }
+                    answers.push((key, 0));
+                }
+                ring.take(&mut answers)
+            }
             Engine::Threads(threads) => threads.take(&mut answers),
         };
         for (key, result) in answers.drain(..) {
@@ -238,14 +270,23 @@ impl<M: Memory> Proactor<M> {
         }
         self.answers = answers;
         self.admit();
-        taken?;
-        self.flush()
+        let flushed = self.flush();
+        taken.map(|()| flushed)
     }
 
     fn complete(&mut self, id: Id, result: i64) -> Option<Completion<M>> {
         let mut slot = self.table.remove(id)?;
         self.operations -= 1;
         self.bytes -= slot.op.bytes();
+        if slot.refused && matches!(slot.op, Op::Close(_)) {
+            // Nobody else would.
+            let closed = slot.op.call()();
+            return Some(Completion {
+                id,
+                result: closed.map(|_| Outcome::Done),
+                memory: None,
+            });
+        }
         let result = match slot.errno {
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),
             None => match i32::try_from(-result) {
@@ -306,6 +347,7 @@ impl<M: Memory> Proactor<M> {
         if let Err(error) = started {
             // The engine will say so, with its next answers.
             slot.errno = Some(error.raw_os_error().unwrap_or(libc::EIO));
+            slot.refused = true;
             match &mut self.engine {
                 Engine::Uring(ring) => ring.refuse(id.key()),
                 Engine::Threads(threads) => threads.refuse(id.key()),

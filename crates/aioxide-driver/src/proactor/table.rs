@@ -42,6 +42,8 @@ pub(super) struct Slot<M> {
     pub(super) cancelled: bool,
     /// It was not made: this is what it completes with.
     pub(super) errno: Option<i32>,
+    /// The engine could not take it.
+    pub(super) refused: bool,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl<M> Table<M> {
             started: false,
             cancelled: false,
             errno: None,
+            refused: false,
         }));
         Id {
             index,

@@ -173,6 +173,11 @@ impl Threads {
         self.keys.contains_key(&key)
     }
 
+    /// Whether operations have not been taken yet.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     pub(super) fn cancel(&mut self, key: u64) {
         let mut queue = lock(&self.shared.queue);
         if let Some(index) = queue.jobs.iter().position(|job| job.key == key) {

@@ -13,13 +13,20 @@
 //! - Containers often forbid `io_uring_setup` (`EPERM`, `ENOSYS`), and kernels know different opcodes. Each is probed;
 //!   what the ring cannot do, a thread does, whose completions the ring reports by polling the pool's descriptor.
 //! - Closing a ring's descriptor in the child of a fork cancels nothing of the parent's.
+//! - `io_uring_enter` may fail, or take only some of the entries: `EAGAIN` and `ENOMEM` if there is no memory for a
+//!   request, `EBUSY` if completions have to be taken first, `EINTR`. The entries stay in the submission queue and
+//!   **nobody announces when to try again**, so [`flush`](Uring::flush) says so. An entry that the kernel has not
+//!   taken is still ours: if the failure persists it is overwritten, and its operation fails.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
 
 use io_uring::squeue::Entry;
 use io_uring::{IoUring, Probe, opcode, types};
 
+use super::Flush;
 use super::table::Slot;
 use super::threads::Threads;
 use crate::op::Memory;
@@ -32,6 +39,15 @@ const COMPLETIONS: u32 = 4096;
 const NOBODY: u64 = u64::MAX;
 /// The key of the poll of the threads' descriptor.
 const THREADS: u64 = u64::MAX - 1;
+/// How often an `io_uring_enter` that fails for now is repeated, with pauses of 1, 2, 4, ... 512 milliseconds: one
+/// second in all, after which the operations fail.
+const ATTEMPTS: u32 = 10;
+/// How often an interrupted one is repeated at once.
+const INTERRUPTIONS: u32 = 16;
+/// The pause between two looks at the threads if the ring cannot poll their descriptor.
+const LOOK: Duration = Duration::from_millis(20);
+/// Where a ring's submission queue entries are mapped: `IORING_OFF_SQES`.
+const ENTRIES_OFFSET: libc::off_t = 0x1000_0000;
 
 pub(super) struct Uring {
     ring: IoUring,
@@ -40,7 +56,20 @@ pub(super) struct Uring {
     threads: Option<Threads>,
     threads_polled: bool,
     /// What did not fit into the submission queue.
-    overflow: Vec<Entry>,
+    overflow: VecDeque<Entry>,
+    /// How many entries were ever put into the submission queue: its tail.
+    pushed: u32,
+    /// How often in a row the kernel has taken nothing, and when it is to be asked again.
+    attempts: u32,
+    next_attempt: Option<Instant>,
+    /// Operations that the kernel refused to take, and what they complete with.
+    failed: Vec<(u64, i32)>,
+    /// A cancellation was among them.
+    lost_cancel: bool,
+    /// What every operation fails with: the ring must not be entered any more.
+    dead: Option<i32>,
+    /// What the next calls of `io_uring_enter` are to fail with. For tests.
+    faults: VecDeque<i32>,
 }
 
 impl Uring {
@@ -82,7 +111,14 @@ impl Uring {
             probe,
             threads: None,
             threads_polled: false,
-            overflow: Vec::new(),
+            overflow: VecDeque::new(),
+            pushed: 0,
+            attempts: 0,
+            next_attempt: None,
+            failed: Vec::new(),
+            lost_cancel: false,
+            dead: None,
+            faults: VecDeque::new(),
         })
     }
 
@@ -136,11 +172,15 @@ impl Uring {
     }
 
     fn push(&mut self, entry: Entry) {
+        if let Some(errno) = self.dead {
+            self.fail(entry.get_user_data(), errno);
+            return;
+        }
         if self.overflow.is_empty() && self.try_push(&entry) {
             return;
         }
-        // Full: what is in it goes to the kernel now.
-        self.overflow.push(entry);
+        // Full: what is in it goes to the kernel now. What that comes to is repeated by the next flush.
+        self.overflow.push_back(entry);
         let _ = self.flush();
     }
 
@@ -148,47 +188,173 @@ impl Uring {
         // SAFETY: what the entry points to is owned by an operation that stays at its place in the
         // proactor's table until its completion has been taken; the entries of our own point to nothing.
         #[allow(unsafe_code)]
-        unsafe {
-            self.ring.submission().push(entry).is_ok()
+        let pushed = unsafe { self.ring.submission().push(entry).is_ok() };
+        self.pushed = self.pushed.wrapping_add(u32::from(pushed));
+        pushed
+    }
+
+    fn refill(&mut self) {
+        while let Some(entry) = self.overflow.pop_front() {
+            if !self.try_push(&entry) {
+                self.overflow.push_front(entry);
+                return;
+            }
         }
     }
 
-    /// One system call, unless there is nothing to submit.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        loop {
-            if !self.ring.submission().is_empty() {
-                match self.ring.submit() {
-                    Ok(_) => {}
-                    // Not now: with the next flush, when completions have been taken.
-                    Err(error)
-                        if matches!(
-                            error.raw_os_error(),
-                            Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)
-                        ) =>
-                    {
-                        return Ok(());
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if self.overflow.is_empty() {
-                return Ok(());
-            }
-            let overflow = std::mem::take(&mut self.overflow);
-            let mut entries = overflow.into_iter();
-            for entry in entries.by_ref() {
-                if !self.try_push(&entry) {
-                    self.overflow.push(entry);
-                    break;
-                }
-            }
-            self.overflow.extend(entries);
+    fn enter(&mut self, wanted: usize) -> io::Result<usize> {
+        if let Some(errno) = self.faults.pop_front() {
+            return Err(io::Error::from_raw_os_error(errno));
         }
+        self.ring.submit_and_wait(wanted)
+    }
+
+    /// Lets the next calls of `io_uring_enter` fail, and no others. For tests.
+    pub(super) fn inject(&mut self, errnos: impl IntoIterator<Item = i32>) {
+        self.faults = errnos.into_iter().collect();
+    }
+
+    /// One system call, unless there is nothing to submit.
+    pub(super) fn flush(&mut self) -> Flush {
+        let mut interrupted = 0;
+        loop {
+            self.refill();
+            if self.dead.is_some() || self.ring.submission().is_empty() {
+                return self.flushed();
+            }
+            if let Some(next) = self.next_attempt {
+                let pause = next.saturating_duration_since(Instant::now());
+                if !pause.is_zero() {
+                    return self.later(pause);
+                }
+            }
+            match self.enter(0) {
+                Ok(0) => return self.not_taken(libc::EAGAIN),
+                // Not necessarily all of them.
+                Ok(_) => {
+                    self.attempts = 0;
+                    self.next_attempt = None;
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR) if interrupted < INTERRUPTIONS => interrupted += 1,
+                    errno => return self.not_taken(errno.unwrap_or(libc::EIO)),
+                },
+            }
+        }
+    }
+
+    /// Everything was submitted.
+    fn flushed(&self) -> Flush {
+        if !self.failed.is_empty() {
+            return Flush::Drain;
+        }
+        if self.threads_unheard() {
+            return Flush::Again(LOOK);
+        }
+        Flush::Done
+    }
+
+    fn later(&self, pause: Duration) -> Flush {
+        if self.failed.is_empty() {
+            Flush::Again(pause)
+        } else {
+            Flush::Drain
+        }
+    }
+
+    /// Threads are at work, and the ring does not poll their descriptor.
+    fn threads_unheard(&self) -> bool {
+        !self.threads_polled && self.threads.as_ref().is_some_and(Threads::is_busy)
+    }
+
+    /// The kernel has not taken what is in the submission queue.
+    #[cold]
+    fn not_taken(&mut self, errno: i32) -> Flush {
+        let passing = matches!(
+            errno,
+            libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM
+        );
+        if passing && self.attempts < ATTEMPTS {
+            let pause = Duration::from_millis(1 << self.attempts);
+            self.attempts += 1;
+            self.next_attempt = Some(Instant::now() + pause);
+            return self.later(pause);
+        }
+        self.attempts = 0;
+        self.next_attempt = None;
+        let mut keys = Vec::new();
+        if !self.retract(&mut keys) {
+            self.dead = Some(errno);
+        }
+        keys.extend(self.overflow.drain(..).map(|entry| entry.get_user_data()));
+        for key in keys {
+            self.fail(key, errno);
+        }
+        self.flushed()
+    }
+
+    fn fail(&mut self, key: u64, errno: i32) {
+        match key {
+            NOBODY => self.lost_cancel = true,
+            THREADS => self.threads_polled = false,
+            _ => self.failed.push((key, errno)),
+        }
+    }
+
+    /// Puts entries that do nothing in the places of those that the kernel has not taken, whose keys are appended.
+    /// `false` if the queue could not be mapped: the keys are appended all the same.
+    fn retract(&mut self, keys: &mut Vec<u64>) -> bool {
+        let (length, capacity) = {
+            let queue = self.ring.submission();
+            (queue.len(), queue.capacity())
+        };
+        let size = capacity * size_of::<Entry>();
+        // SAFETY: a new mapping at an address of the kernel's choice, of the ring's own size.
+        #[allow(unsafe_code)]
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_POPULATE,
+                self.ring.as_raw_fd(),
+                ENTRIES_OFFSET,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return false;
+        }
+        let entries = start.cast::<Entry>();
+        for back in 1..=length {
+            let at = self.pushed.wrapping_sub(u32::try_from(back).unwrap_or(0));
+            let index = at as usize & (capacity - 1);
+            // SAFETY: the index is below the capacity, a power of two. The kernel reads an entry only while
+            // it is entered with something to submit, and has not taken this one; nobody else enters, since the ring
+            // is exclusively ours. Each was written by `try_push`.
+            #[allow(unsafe_code)]
+            unsafe {
+                let entry = entries.add(index);
+                keys.push((*entry).get_user_data());
+                entry.write(opcode::Nop::new().build().user_data(NOBODY));
+            }
+        }
+        keys.reverse();
+        // SAFETY: the mapping that was made above, to which no pointer is left.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::munmap(start, size);
+        }
+        true
+    }
+
+    /// The operations that the kernel refused to take, with their errors.
+    pub(super) fn take_failed(&mut self) -> Vec<(u64, i32)> {
+        std::mem::take(&mut self.failed)
     }
 
     /// Appends what has completed.
     pub(super) fn take(&mut self, out: &mut Vec<(u64, i64)>) -> io::Result<()> {
-        let mut threads_ready = false;
+        let mut threads_ready = self.threads_unheard();
         loop {
             for entry in self.ring.completion() {
                 match entry.user_data() {
@@ -197,11 +363,14 @@ impl Uring {
                     key => out.push((key, i64::from(entry.result()))),
                 }
             }
-            // What the queue had no room for is kept by the kernel, and given on request.
-            if !self.ring.submission().cq_overflow() {
+            // What the queue had no room for is kept by the kernel, and given on request. If the request fails, the
+            // descriptor stays readable, and we are asked again.
+            if self.dead.is_some()
+                || !self.ring.submission().cq_overflow()
+                || self.enter(0).is_err()
+            {
                 break;
             }
-            self.ring.submit_and_wait(0).or_else(not_now)?;
         }
         if threads_ready {
             self.threads_polled = false;
@@ -215,8 +384,25 @@ impl Uring {
 
     /// Waits until there is something to take.
     pub(super) fn wait(&mut self) -> io::Result<()> {
-        self.flush()?;
-        self.ring.submit_and_wait(1).map(drop).or_else(not_now)
+        match self.flush() {
+            Flush::Drain => return Ok(()),
+            Flush::Again(pause) => {
+                std::thread::sleep(pause);
+                return Ok(());
+            }
+            Flush::Done => {}
+        }
+        if self.dead.is_some() || self.lost_cancel {
+            // Nothing may ever come.
+            return Err(io::ErrorKind::Other.into());
+        }
+        match self.enter(1) {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(()),
+                _ => Err(error),
+            },
+        }
     }
 
     /// In the child of a fork: the ring is the parent's.
@@ -224,13 +410,6 @@ impl Uring {
         if let Some(threads) = &mut self.threads {
             threads.abandon();
         }
-    }
-}
-
-fn not_now<T: Default>(error: io::Error) -> io::Result<T> {
-    match error.raw_os_error() {
-        Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(T::default()),
-        _ => Err(error),
     }
 }
 

@@ -279,6 +279,14 @@ fn file_faults(args: Args<'_>) -> Res<Object> {
     Ok(value::none())
 }
 
+fn file_refusals(args: Args<'_>) -> Res<Object> {
+    let &[errnos] = args.positional else {
+        return Err(wrong("_file_refusals", "a list"));
+    };
+    ring::of(&*running_loop()?)?.inject_enter(errnos)?;
+    Ok(value::none())
+}
+
 fn file_at_once(args: Args<'_>) -> Res<Object> {
     let &[wanted] = args.positional else {
         return Err(wrong("_file_at_once", "a flag"));
@@ -329,6 +337,7 @@ pub(crate) fn functions(module: &Module) -> Res<()> {
         file_backend: "file_backend" "()\n--\n\nWhat a loop's files use: 'uring' or 'threads'.";
         file_ring: "file_ring" "()\n--\n\nThe running loop's FileRing.";
         file_faults: "_file_faults" "(faults, /)\n--\n\nLet operations to come fail. For tests.";
+        file_refusals: "_file_refusals" "(errnos, /)\n--\n\nLet the next calls of io_uring_enter fail. For tests.";
         file_at_once: "_file_at_once" "(flag, /)\n--\n\nWhether to try without the ring first. For tests.";
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::AsRawFd;
 
 use aioxide_driver::op::{Op, Outcome};
-use aioxide_driver::proactor::{Backend, Completion, Fault, Id, Proactor};
+use aioxide_driver::proactor::{Backend, Completion, Fault, Flush, Id, Proactor};
 
 use super::call::CallClass;
 use super::names::names;
@@ -13,7 +13,7 @@ use crate::ffi::error::Kind;
 use crate::ffi::file_memory::FileMemory;
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Any, Class, Inst, Native, Object, Own, Raised, Res, Visit, value};
-use crate::future::Waiter;
+use crate::future::{Waiter, running_loop};
 
 /// The environment variable that chooses the backend.
 const VARIABLE: &str = "AIOXIDE_FILES";
@@ -39,8 +39,10 @@ pub(crate) struct Ring {
     proactor: RefCell<Option<Proactor<FileMemory>>>,
     /// By the place of the operation in the proactor.
     pending: RefCell<Vec<Option<Pending>>>,
-    /// The loop will hand over what is new in its next turn.
+    /// The loop will hand over what is new in its next iteration.
     flushing: Cell<bool>,
+    /// The loop will try again after a pause, since the kernel refused.
+    retrying: Cell<bool>,
 }
 
 static RING: Class<Ring> = Class::new(0);
@@ -194,12 +196,45 @@ impl Inst<Ring> {
             (proactor.submit(op), proactor.backend() == Backend::Threads)
         };
         self.await_completion(id, call, waiter);
-        if !now && !self.flushing.replace(true) {
-            // With everything else that this turn of the loop brings.
-            let flush = self.as_any().getattr(&names()._flush)?;
-            loop_.call_method1(&names().call_soon, &flush)?;
+        if !now && !self.flushing.get() {
+            // With everything else that this iteration of the loop brings.
+            let scheduled = self
+                .as_any()
+                .getattr(&names()._flush)
+                .and_then(|flush| loop_.call_method1(&names().call_soon, &flush));
+            if let Err(raised) = scheduled {
+                let exception = raised.take();
+                self.cancel(id);
+                self.forget(id);
+                return Err(Raised::raise(exception));
+            }
+            self.flushing.set(true);
         }
         Ok((id, awaited))
+    }
+
+    /// Does what a flush has left to do: no event of the loop's will tell when.
+    fn follow(&self, flushed: Flush) -> Res<()> {
+        let (method, pause) = match flushed {
+            Flush::Done => return Ok(()),
+            Flush::Drain => (&names().call_soon, None),
+            Flush::Again(_) if self.retrying.get() => return Ok(()),
+            Flush::Again(pause) => (&names().call_later, Some(pause)),
+        };
+        let loop_ = running_loop()?;
+        match pause {
+            None => {
+                let drain = self.as_any().getattr(&names()._drain)?;
+                loop_.call_method1(method, &drain)?;
+            }
+            Some(pause) => {
+                let retry = self.as_any().getattr(&names()._retry)?;
+                let seconds = value::float(pause.as_secs_f64())?;
+                loop_.call_method2(method, &seconds, &retry)?;
+                self.retrying.set(true);
+            }
+        }
+        Ok(())
     }
 
     fn await_completion(&self, id: Id, call: &Inst<CallClass>, waiter: Waiter) {
@@ -223,12 +258,18 @@ impl Inst<Ring> {
 
     /// Asks the kernel to end an operation.
     pub(super) fn cancel(&self, id: Id) {
-        if let Some(proactor) = self.proactor.borrow_mut().as_mut()
+        let mut guard = self.proactor.borrow_mut();
+        if let Some(proactor) = guard.as_mut()
             && proactor.is_ours()
         {
             proactor.cancel(id);
-            // At once: the descriptor may be closed next. What fails now is tried again with the next flush.
-            let _ = proactor.flush();
+            // At once: the descriptor may be closed next.
+            let flushed = proactor.flush();
+            drop(guard);
+            if let Err(raised) = self.follow(flushed) {
+                // No loop runs here: what could not be handed over is, with the next operation.
+                raised.discard();
+            }
         }
     }
 
@@ -250,17 +291,32 @@ impl Inst<Ring> {
         drop(pending);
     }
 
-    /// Resolves what has completed.
+    /// Resolves what has completed. An error of one completion is raised when all have been delivered.
     fn drain(&self) -> Res<()> {
         let mut completions = Vec::new();
         let drained = match self.proactor.borrow_mut().as_mut() {
             Some(proactor) => proactor.drain(&mut completions),
-            None => Ok(()),
+            None => Ok(Flush::Done),
+        };
+        let mut first = None;
+        let mut keep = |result: Res<()>| {
+            // Taken: nothing may be called while an exception is set.
+            if let Err(raised) = result {
+                let exception = raised.take();
+                first.get_or_insert(exception);
+            }
         };
         for completion in completions {
-            self.deliver(completion)?;
+            keep(self.deliver(completion));
         }
-        drained.map_err(|error| Raised::os(&error))
+        keep(match drained {
+            Ok(flushed) => self.follow(flushed),
+            Err(error) => Err(Raised::os(&error)),
+        });
+        match first {
+            Some(exception) => Err(Raised::raise(exception)),
+            None => Ok(()),
+        }
     }
 
     fn deliver(&self, completion: Completion<FileMemory>) -> Res<()> {
@@ -278,6 +334,18 @@ impl Inst<Ring> {
         call.finished(done);
         if !waiter.is_done()? {
             waiter.resolve(value::none())?;
+        }
+        Ok(())
+    }
+
+    /// Lets the next calls of `io_uring_enter` fail with these errors.
+    pub(super) fn inject_enter(&self, errnos: &Any) -> Res<()> {
+        let mut list = Vec::new();
+        for errno in value::list_of(errnos)?.list_items() {
+            list.push(i32::try_from(errno.to_i64()?).unwrap_or(5));
+        }
+        if let Some(proactor) = self.proactor.borrow_mut().as_mut() {
+            proactor.inject_enter(list);
         }
         Ok(())
     }
@@ -316,10 +384,15 @@ fn flush(this: &Inst<Ring>) -> Res<Object> {
     this.flushing.set(false);
     let flushed = match this.proactor.borrow_mut().as_mut() {
         Some(proactor) => proactor.flush(),
-        None => Ok(()),
+        None => Flush::Done,
     };
-    flushed.map_err(|error| Raised::os(&error))?;
+    this.follow(flushed)?;
     Ok(value::none())
+}
+
+fn retry(this: &Inst<Ring>) -> Res<Object> {
+    this.retrying.set(false);
+    drain(this)
 }
 
 fn in_flight(this: &Inst<Ring>) -> Res<Object> {
@@ -348,6 +421,11 @@ pub(super) fn build() -> Res<()> {
                 c"_flush",
                 flush,
                 c"_flush($self, /)\n--\n\nHand over what is new.",
+            )
+            .method0(
+                c"_retry",
+                retry,
+                c"_retry($self, /)\n--\n\nHand over what the kernel has refused, and resolve what has completed.",
             )
             .getter(
                 c"in_flight",
