@@ -42,9 +42,9 @@ LOADGEN := --manifest-path benchmarks/loadgen/Cargo.toml --target-dir target/loa
 # The modules of CPython's suite about names that install() replaces.
 INSTALLED := test_locks test_queues test_streams test_taskgroups test_tasks test_timeouts test_waitfor
 # What a run on one more Python, or on one more build, need not repeat.
-ONCE := --ignore=tests/source --ignore=tests/typing --ignore=tests/docs --ignore=tests/demo
+ONCE := $(addprefix --ignore=tests/,source typing docs demo programs)
 # The extras that the Python tests need beside dev.
-TEST_EXTRAS ?= demo docs examples bench
+TEST_EXTRAS ?= demo docs examples bench programs
 # The tests of the benchmarks, which other Pythons leave out.
 BENCHMARK_TESTS ?= benchmarks
 # The behaviour tests are typed as strictly as the rest, but misuse what they test on purpose.
@@ -232,7 +232,7 @@ $(STAMPS)/venv: $(if $(wildcard $(PY)),,FORCE)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-EXTRAS := $(addprefix $(STAMPS)/,dev demo bench docs examples package)
+EXTRAS := $(addprefix $(STAMPS)/,dev demo bench docs examples programs package)
 
 $(EXTRAS:=.txt): $(STAMPS)/%.txt: pyproject.toml scripts/extras.py $(STAMPS)/venv
 	@$(PY) scripts/extras.py $* > $@.new

@@ -30,10 +30,11 @@ LICENCES = ("LICENSE", "LICENSE-APACHE", "LICENSE-MIT")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 ENTRY_POINTS = {
     "console_scripts": {"aioxide": "aioxide.cli:main"},
-    "pytest11": {"aioxide": "aioxide.pytest_plugin"},
+    "pytest11": {"aioxide": "pytest_aioxide"},
 }
 _BUILT = (
     "pyproject.toml", "Cargo.toml", "Cargo.lock", "README.md", *LICENCES, "python/aioxide/*",
+    "python/pytest_aioxide/*",
     "crates/*/Cargo.toml", "crates/*/build.rs", "crates/*/src/*.rs",
 )  # fmt: skip
 _WHEEL = re.compile(
@@ -103,8 +104,8 @@ def check_wheel(path: Path, names: list[str]) -> Iterator[str]:
         extensions = [name for name in found if fnmatch(name, "aioxide/_aioxide.cpython-*.so")]
         if len(extensions) != 1 or f".cpython-{tags['python']}-" not in extensions[0]:
             yield f"not one extension for Python {tags['python']}, but {extensions}"
-        package = "python/aioxide/"
-        wanted = [name.removeprefix("python/") for name in names if name.startswith(package)]
+        packages = ("python/aioxide/", "python/pytest_aioxide/")
+        wanted = [name.removeprefix("python/") for name in names if name.startswith(packages)]
         wanted += [f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt")]
         wanted += [f"{info}/licenses/{name}" for name in LICENCES]
         wanted += [name for name in found if fnmatch(name, f"{info}/sboms/*.json")]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 PRELUDE = """\
-import asyncio, sys, threading, warnings
+import asyncio, logging, sys, threading, warnings
 from asyncio import run as early_run, Runner as EarlyRunner, new_event_loop as early_new
 warnings.simplefilter("error")
 import aioxide
@@ -109,11 +110,15 @@ def test_current_loop_of_a_thread_survives() -> None:
     """)
 
 
-def test_other_loops_by_name_stay_what_they_are() -> None:
+def test_loops_by_name_are_ours() -> None:
     check("""
+        early = asyncio.SelectorEventLoop
         aioxide.install()
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            assert runner.run(kind()) is STOCK
+        for factory in (asyncio.SelectorEventLoop, asyncio.unix_events.SelectorEventLoop):
+            with asyncio.Runner(loop_factory=factory) as runner:
+                assert runner.run(kind()) is aioxide.EventLoop
+        aioxide.uninstall()
+        assert asyncio.SelectorEventLoop is early is STOCK
     """)
 
 
@@ -122,11 +127,200 @@ def test_best_loop_of_the_platform_is_ours() -> None:
     check("""
         stock = asyncio.EventLoop
         aioxide.install()
-        assert asyncio.EventLoop is aioxide.EventLoop
+        assert asyncio.EventLoop is asyncio.SelectorEventLoop
         assert asyncio.run(kind(), loop_factory=asyncio.EventLoop) is aioxide.EventLoop
         aioxide.uninstall()
         assert asyncio.EventLoop is stock
     """)
+
+
+def test_loop_with_a_selector_is_asyncios() -> None:
+    check("""
+        import selectors
+        aioxide.install()
+        selector = selectors.DefaultSelector()
+        loop = asyncio.SelectorEventLoop(selector)
+        assert type(loop) is STOCK and loop._selector is selector
+        loop.close()
+    """)
+
+
+def test_a_loop_name_is_a_class_to_whoever_looks() -> None:
+    check("""
+        import inspect
+        aioxide.install()
+        name = asyncio.SelectorEventLoop
+        ours, stock = aioxide.EventLoop(), STOCK()
+        assert isinstance(ours, name) and isinstance(stock, name)
+        assert not isinstance(object(), name)
+        assert issubclass(aioxide.EventLoop, name) and issubclass(STOCK, name)
+        assert issubclass(name, asyncio.AbstractEventLoop) and issubclass(name, name)
+        assert inspect.isclass(name)
+        assert name.call_soon is aioxide.EventLoop.call_soon
+        ours.close(), stock.close()
+    """)
+
+
+def test_a_subclass_is_one_of_asyncios() -> None:
+    check("""
+        import abc
+        aioxide.install()
+
+        class Abstract(abc.ABC):
+            pass
+
+        class Simple(asyncio.SelectorEventLoop):
+            def __init__(self, *arguments):
+                super().__init__(*arguments)
+
+        class Mixed(Abstract, asyncio.SelectorEventLoop):
+            pass
+
+        for made_class in (Simple, Mixed):
+            loop = made_class()
+            assert isinstance(loop, STOCK) and type(loop) is made_class
+            assert STOCK in made_class.__mro__ and aioxide.EventLoop not in made_class.__mro__
+            assert isinstance(loop, asyncio.SelectorEventLoop)
+            loop.close()
+    """)
+
+
+def test_a_patch_of_a_loop_name_reaches_the_loops() -> None:
+    check("""
+        aioxide.install()
+        asyncio.SelectorEventLoop.mark = "patched"
+        loop = asyncio.new_event_loop()
+        assert loop.mark == "patched"
+        del asyncio.SelectorEventLoop.mark
+        assert not hasattr(loop, "mark")
+        loop.close()
+    """)
+
+
+UVLOOP = """\
+import asyncio, sys
+
+class Loop(asyncio.SelectorEventLoop):
+    pass
+
+def new_event_loop():
+    return Loop()
+
+def run(main, *, loop_factory=new_event_loop, debug=None):
+    async def checked():
+        assert isinstance(asyncio.get_running_loop(), Loop)
+        return await main
+    with asyncio.Runner(loop_factory=loop_factory, debug=debug) as runner:
+        return runner.run(checked())
+"""
+
+OTHER_LOOP = """
+    import types
+    uvloop_names = ("Loop", "new_event_loop", "run")
+    def all_of(uvloop):
+        return {made(uvloop.new_event_loop), made(uvloop.Loop), uvloop.run(kind())}
+"""
+
+
+@pytest.fixture
+def uvloop_folder(tmp_path: Path) -> Path:
+    """A folder with a package that has uvloop's names, as its real one has them."""
+    (tmp_path / "uvloop").mkdir()
+    (tmp_path / "uvloop/__init__.py").write_text(UVLOOP)
+    return tmp_path
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["imported before", "imported after"])
+def test_another_package_loops_are_ours(uvloop_folder: Path, early: bool) -> None:
+    first, second = "import uvloop", "aioxide.install()"
+    if not early:
+        first, second = second, first
+    check(
+        OTHER_LOOP,
+        f"""
+        sys.path.insert(0, {str(uvloop_folder)!r})
+        {first}
+        {second}
+        import importlib.util
+        assert "exec_module" not in vars(uvloop.__spec__.loader)
+        assert all_of(uvloop) == {{aioxide.EventLoop}}
+        aioxide.uninstall()
+        loop_class = uvloop.Loop
+        assert loop_class.__module__ == "uvloop"
+        assert all_of(uvloop) == {{loop_class}}
+        aioxide.install()
+        assert all_of(uvloop) == {{aioxide.EventLoop}}
+        """,
+    )
+
+
+def test_another_package_is_not_imported_and_not_touched_after_uninstall(
+    uvloop_folder: Path,
+) -> None:
+    check(
+        OTHER_LOOP,
+        f"""
+        finders = list(sys.meta_path)
+        sys.path.insert(0, {str(uvloop_folder)!r})
+        aioxide.install()
+        assert "uvloop" not in sys.modules
+        aioxide.uninstall()
+        assert sys.meta_path == finders
+        import uvloop
+        assert all_of(uvloop) == {{uvloop.Loop}}
+        """,
+    )
+
+
+def test_names_only() -> None:
+    check("""
+        finders = list(sys.meta_path)
+        aioxide.install(loop=False)
+        assert everything() == {STOCK}
+        assert sys.meta_path == finders
+    """)
+
+
+LOG = """
+    import logging
+    records = []
+    class Handler(logging.Handler):
+        def emit(self, record):
+            records.append((record.levelname, record.getMessage()))
+    logging.getLogger("aioxide").addHandler(Handler())
+    logging.getLogger("aioxide").setLevel(logging.INFO)
+"""
+
+
+def test_the_first_loop_is_told_once() -> None:
+    check(
+        LOG,
+        """
+        aioxide.install()
+        asyncio.run(kind())
+        asyncio.run(kind())
+        (level, text), = records
+        assert level == "INFO"
+        assert text.startswith(f"aioxide {aioxide.__version__} loop, files "), text
+        """,
+    )
+
+
+def test_another_loop_is_told_once_for_each_class() -> None:
+    check(
+        LOG,
+        """
+        aioxide.install()
+        class Other(asyncio.SelectorEventLoop):
+            pass
+        for _ in range(3):
+            with asyncio.Runner(loop_factory=Other) as runner:
+                runner.run(kind())
+        warnings_ = [text for level, text in records if level == "WARNING"]
+        assert len(warnings_) == 1, warnings_
+        assert "__main__.Other runs, started by <string>:" in warnings_[0]
+        """,
+    )
 
 
 POLICY = """
@@ -166,6 +360,7 @@ def test_policy_set_afterwards_is_respected_and_left_alone() -> None:
         """
         asyncio.set_event_loop_policy(OtherPolicy())
         aioxide.install()
+        logging.disable()
         later = OtherPolicy()
         asyncio.set_event_loop_policy(later)
         assert everything() == {OtherLoop}

@@ -1,34 +1,38 @@
 """The command line: `python -m aioxide app.py`, and the console script `aioxide`.
 
-`python -m aioxide` reads its words as `python` would, `aioxide run` reads the same words, and both
-make aioxide's loop asyncio's default before the program's first line. What is wrong with the words
-themselves is told in one line on stderr, with exit code 2.
+`python -m aioxide` reads its words as `python` would, and `aioxide run` reads the same words. Both
+replace asyncio's loops by aioxide's before the program's first line, in this process and in the
+Python processes that it starts. A mistake in the words is reported in one line on stderr, with exit
+code 2.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 from typing import TYPE_CHECKING
 
-from . import __version__, program
+from . import __version__, _commands, _inherit, _report, _words, program
 from ._terminal import Parser, fail, interruptible
 from .install import install
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ("main", "main_as_python")
 
 _PROGRAM_HELP = """\
 program:
   script.py [arg ...]     a file, or a directory or zip file with a __main__.py
+  command [arg ...]       a console script by its name, such as uvicorn, or another command
   -m module [arg ...]     a module or package
   -c code [arg ...]       a program passed as a string
   - [arg ...]             a program read from standard input
 
-Everything after the program is the program's own.
+Everything after the program is the program's own. Options of python that stand before it (-X dev,
+-W error, -O, -u ...) are passed to the interpreter.
 """
 
 _COMMANDS_HELP = """\
@@ -39,6 +43,9 @@ commands:
 """
 
 
+_COMMANDS = ("run", "demo", "doctor")
+
+
 def main() -> None:
     """The console script: `aioxide run ...`, `demo ...`, `doctor ...`, `aioxide --version`."""
     usage = "aioxide [-h] [-V] {run,demo,doctor} ..."
@@ -46,79 +53,121 @@ def main() -> None:
     parser = _parser("aioxide", usage, description, _COMMANDS_HELP)
     own, command = _split(sys.argv[1:])
     parser.parse_args(own)
-    match command:
-        case ["run", *words]:
-            _run("aioxide run", words)
-        case ["demo", *words]:
-            with interruptible("aioxide demo"):
-                from .demo import main as demo
-
-                sys.exit(demo(words))
-        case ["doctor", *words]:
-            with interruptible("aioxide doctor"):
-                from .doctor import main as doctor
-
-                sys.exit(doctor(words))
-        case [other, *_]:
-            parser.error(f"no such command: {other!r}; there are run, demo and doctor")
-        case _:
-            parser.error("no command given; there are run, demo and doctor")
+    if not command:
+        parser.error("no command given; there are run, demo and doctor")
+    name, *words = command
+    if name not in _COMMANDS:
+        parser.error(f"no such command: {name!r}; there are run, demo and doctor")
+    _call("aioxide", [sys.argv[0], "run"], name, words)
 
 
 def main_as_python() -> None:
-    """`python -m aioxide`: the words of `python`."""
-    _run("python -m aioxide", sys.argv[1:])
+    """`python -m aioxide`: the words of `python`, or one of the commands.
 
-
-def _run(prog: str, words: Sequence[str]) -> None:
-    usage = f"{prog} [-h] [-V] (script | -m module | -c code | -) [arg ...]"
-    description = "Run a Python program with aioxide's event loop as asyncio's default."
-    parser = _parser(prog, usage, description, _PROGRAM_HELP)
-    own, rest = _split(words)
-    parser.parse_args(own)
-    if not rest:
-        parser.error("no program given: a script, -m module, -c code or -")
-    first, *args = rest
-    option = first[:2] if words[len(own)] != "--" else ""
-    if option not in ("-m", "-c"):
-        install()
-        if first == "-":
-            program.run_stdin(args)
-        else:
-            _run_script(prog, first, args)
-        return
-    value = first[2:]
-    if not value:
-        if not args:
-            parser.error(f"{option} needs {'a module' if option == '-m' else 'a program'}")
-        value, *args = args
-    install()
-    if option == "-m":
-        program.run_module(value, args)
+    A file of that name is a program, as it is to `python`.
+    """
+    words = sys.argv[1:]
+    if words and words[0] in _COMMANDS and not program.is_program(words[0]):
+        _call("python -m aioxide", ["-m", "aioxide", "run"], words[0], words[1:])
     else:
-        program.run_command(value, args)
+        _run("python -m aioxide", ["-m", "aioxide"], words)
 
 
-def _run_script(prog: str, name: str, args: Sequence[str]) -> None:
+def _call(prog: str, entry: Sequence[str], name: str, words: Sequence[str]) -> None:
+    prog = f"{prog} {name}"
+    if name == "run":
+        _run(prog, entry, words)
+        return
+    with interruptible(prog):
+        if name == "demo":
+            from .demo import main as command
+        else:
+            from .doctor import main as command
+        sys.exit(command(words))
+
+
+def _run(prog: str, entry: Sequence[str], words: Sequence[str]) -> None:
+    """Run the program that the words name. `entry` is how python gets here again."""
+    usage = f"{prog} [option ...] (script | command | -m module | -c code | -) [arg ...]"
+    description = "Run a Python program, and the Python processes that it starts, on aioxide."
+    parser = _parser(prog, usage, description, _PROGRAM_HELP)
+    parser.add_argument(
+        "--keep-loop", action="store_true", help="keep the program's loop: replace names only"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="do not tell on stderr which loop runs"
+    )
+    given = _words.read(words, parser.error)
+    options = parser.parse_args(given.own)
+    if not given.program:
+        parser.error("no program given: a script, a command, -m module, -c code or -")
+    if given.python:
+        _start_again(prog, entry, given)
+    start = _find(prog, given)
+    _inherit.announce(keep_loop=options.keep_loop, quiet=options.quiet)
+    _report.show(not options.quiet)
+    install(loop=not options.keep_loop)
+    start()
+
+
+def _start_again(prog: str, entry: Sequence[str], given: _words.Words) -> None:
+    """Have a new interpreter with these options take the place of this one."""
+    if not sys.executable:
+        fail(f"{prog}: {given.python[0]} needs the interpreter's path, which Python does not know")
+    # As they were typed: sys.flags has those of the environment, too, which stays.
+    inherited = _words.read(sys.orig_argv[1:], fail).python
+    last = [given.option, *given.program] if given.option else ["--", *given.program]
+    command = [sys.executable, *inherited, *given.python, *entry, *given.own, *last]
+    try:
+        os.execv(sys.executable, command)
+    except OSError as error:
+        fail(f"{prog}: cannot start {sys.executable!r} again: {error.strerror}")
+
+
+def _find(prog: str, given: _words.Words) -> Callable[[], object]:
+    """Return the call that runs the program; ends the process if there is no such program."""
+    first, *args = given.program
+    if given.option == "-m":
+        return lambda: program.run_module(first, args)
+    if given.option == "-c":
+        return lambda: program.run_command(first, args)
+    if first == "-":
+        return lambda: program.run_stdin(args)
+    name = first
+    if not program.is_program(first):
+        command = _commands.find(first)
+        if command is not None:
+            name = command.path
+            if command.python is None:
+                return lambda: _execute(prog, name, args)
+            if not command.is_ours:
+                fail(
+                    f"{prog}: {name} belongs to another Python, {command.python}; install "
+                    f"aioxide there, or {first} beside aioxide"
+                )
     # An OSError of the program itself must not be taken for one of finding it.
     try:
         run = program.find_script(name)
     except OSError as error:
         fail(f"{prog}: can't open {name!r}: {error.strerror}")
-    run(args)
+    return lambda: run(args)
+
+
+def _execute(prog: str, path: str, args: Sequence[str]) -> None:
+    try:
+        os.execv(path, [path, *args])
+    except OSError as error:
+        fail(f"{prog}: can't execute {path!r}: {error.strerror}")
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Our own options, and the program with its arguments.
+    """Return the options before the command, and the command with its words.
 
-    The program begins at the first word that is not an option, or at -m or -c, and from there on
-    every word belongs to it. argparse never sees those words: it would take a `--` or anything
-    that looks like an option for its own, in ways that differ between Pythons.
+    argparse never sees what follows the command: it would take a `--` or anything that looks like
+    an option for its own, in ways that differ between Pythons.
     """
     for index, word in enumerate(words):
-        if word == "--":
-            return list(words[:index]), list(words[index + 1 :])
-        if word == "-" or not word.startswith("-") or word[:2] in ("-m", "-c"):
+        if not word.startswith("-"):
             return list(words[:index]), list(words[index:])
     return list(words), []
 

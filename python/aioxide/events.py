@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["EventLoop"]
 
 
+NO_NESTED_RUNS = (
+    "aioxide's event loop cannot run inside itself, and nest_asyncio's apply() would replace the "
+    "methods that run it: run this program with `aioxide run --keep-loop`, or call "
+    "aioxide.install(loop=False)"
+)
+
+
 # The ignored complaint is explained in _base.py.
 class EventLoop(  # type: ignore[misc]
     SignalHandlers,
@@ -101,6 +108,15 @@ class EventLoop(  # type: ignore[misc]
         self._close_names()
         super().close()
         self._close_core()
+
+    @property
+    def _nest_patched(self) -> Any:
+        """Refuse nest_asyncio and nest_asyncio2, which look for this before they patch the class.
+
+        They replace methods of the loop's class by Python code that needs a `_selector`: every
+        later run would fail.
+        """
+        raise RuntimeError(NO_NESTED_RUNS)
 
     def _create_task_here(self, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> Any:
         """Create a native task with keywords that only the running Python's Task knows."""

@@ -1,11 +1,15 @@
 """`aioxide.install()`: an unchanged program that says `import asyncio` runs on aioxide.
 
-Two things are replaced:
+Three things are replaced:
 
 * where asyncio itself looks up its default loop, so that `asyncio.run`, `asyncio.Runner`,
   `asyncio.new_event_loop` and `asyncio.get_event_loop` all follow, also where they were imported by
-  name before. A program that asks for another loop by name, by `loop_factory` or by setting a
-  policy afterwards still gets the loop it asked for;
+  name before;
+* the names by which programs and libraries ask for a loop: `asyncio.SelectorEventLoop`,
+  `asyncio.EventLoop`, and `new_event_loop`, `run` and the loop classes of uvloop, rloop and
+  zuvloop, as soon as one of these is imported (`_takeover`). A subclass of such a class, and a
+  policy that makes loops of its own, still make theirs; the log says so when such a loop runs
+  (`_report`);
 * the names of what is native here (`sleep`, `gather`, `Lock`, `Queue`, `StreamReader` ...), in
   `asyncio` and in each of its modules. They work on any loop, also on asyncio's. What was imported
   by name before stays asyncio's, and works on our loop.
@@ -19,16 +23,18 @@ from __future__ import annotations
 import asyncio
 import asyncio.events
 import asyncio.unix_events
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _namespace
+from . import _inherit, _namespace, _report, _takeover
 from .events import EventLoop
 from .policy import default_policy, policy_class
 from .runners import new_event_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
 
 __all__ = ("install", "installed", "uninstall")
 
@@ -42,6 +48,19 @@ class _Replacement(NamedTuple):
 
 _lock = threading.Lock()
 _replacements: list[_Replacement] = []
+_hook: _takeover.ImportHook | None = None
+
+
+def _names_of(owner: Any) -> dict[str, Any]:
+    # A dictionary: the keyword defaults of a function.
+    return owner if isinstance(owner, dict) else vars(owner)
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    if isinstance(owner, dict):
+        owner[name] = value
+    else:
+        setattr(owner, name, value)
 
 
 def _builds_default_loop(policy: Any, default: Any) -> bool:
@@ -84,10 +103,48 @@ def _loop_plan() -> Iterator[tuple[Any, str, Any]]:
     else:
         yield asyncio.events, "new_event_loop", new_event_loop
         yield asyncio, "new_event_loop", new_event_loop
-    # "The best loop of this platform", which asyncio names from 3.13 on.
-    for owner in (asyncio.unix_events, asyncio):
-        if hasattr(owner, "EventLoop"):
-            yield owner, "EventLoop", EventLoop
+    # EventLoop is "the best loop of this platform", from 3.13 on.
+    for name in ("SelectorEventLoop", "EventLoop"):
+        stock = vars(asyncio.unix_events).get(name)
+        if stock is None:
+            continue
+        ours = stock if _is_ours(stock) else _takeover.loop_name(stock)
+        for owner in (asyncio.unix_events, asyncio):
+            if vars(owner).get(name) is stock:
+                yield owner, name, ours
+    # Every loop calls one of these when it starts, to run and to stop running.
+    for owner in (asyncio.events, asyncio):
+        yield owner, "_set_running_loop", _report.set_running_loop
+
+
+def _is_ours(thing: Any) -> bool:
+    return any(thing is replacement.ours for replacement in _replacements)
+
+
+def _apply(plan: Iterable[tuple[Any, str, Any]]) -> None:
+    for owner, name, ours in list(plan):
+        theirs = _names_of(owner)[name]
+        if theirs is not ours:
+            _replacements.append(_Replacement(owner, name, ours, theirs))
+            _replace(owner, name, ours)
+
+
+def _take_over_imports() -> None:
+    """Replace the loops of other packages: now if they are imported, else when they will be."""
+    global _hook
+    for name in _takeover.PATCHED_ON_IMPORT:
+        module = sys.modules.get(name)
+        if module is not None:
+            _apply(_takeover.other_loop_plan(module))
+    if _hook is None:
+        _hook = _takeover.ImportHook(_takeover.PATCHED_ON_IMPORT, _other_was_imported)
+        sys.meta_path.insert(0, _hook)
+
+
+def _other_was_imported(module: ModuleType) -> None:
+    with _lock:
+        if _hook is not None:  # not since uninstall()
+            _apply(_takeover.other_loop_plan(module))
 
 
 def install(*, loop: bool = True) -> None:
@@ -97,27 +154,33 @@ def install(*, loop: bool = True) -> None:
     by itself (``from asyncio import Lock``) stays asyncio's. Loops that exist stay what they are.
 
     Args:
-        loop: whether the default loop is replaced too; if not, only the names are, and run on
-            whatever loop there is.
+        loop: whether loops are replaced too, asyncio's default loop and the loops that programs
+            and libraries ask for by name, uvloop's among them; if not, only the names are, and
+            run on whatever loop there is.
     """
     with _lock:
-        for owner, name, ours in list(_plan(loop)):
-            theirs = vars(owner)[name]
-            if theirs is not ours:
-                _replacements.append(_Replacement(owner, name, ours, theirs))
-                setattr(owner, name, ours)
+        _apply(_plan(loop))
+        if loop:
+            _take_over_imports()
 
 
 def uninstall() -> None:
     """Undo `install()`. Loops that exist already stay what they are.
 
-    What somebody else has replaced since is left alone.
+    What somebody else has replaced since is left alone. Under `aioxide run`, processes that are
+    started from now on run on asyncio again.
     """
+    global _hook
     with _lock:
         while _replacements:
             owner, name, ours, theirs = _replacements.pop()
-            if vars(owner).get(name) is ours:
-                setattr(owner, name, theirs)
+            if _names_of(owner).get(name) is ours:
+                _replace(owner, name, theirs)
+        if _hook is not None:
+            if _hook in sys.meta_path:
+                sys.meta_path.remove(_hook)
+            _hook = None
+        _inherit.withdraw()
 
 
 def installed() -> bool:

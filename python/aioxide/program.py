@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ("find_script", "run_command", "run_module", "run_stdin")
+__all__ = ("find_script", "is_program", "run_command", "run_module", "run_stdin")
 
 
 def run_module(name: str, args: Sequence[str]) -> None:
@@ -58,6 +58,24 @@ def run_stdin(args: Sequence[str]) -> None:
     _set_first_path("")
     namespace = _fresh_main(file="<stdin>")
     _in_place_of_python(lambda: exec(_compile(_standard_input(), "<stdin>"), namespace))
+
+
+def is_program(name: str) -> bool:
+    """Tell whether `python name` would find a program of this name.
+
+    A folder without a `__main__` is none, and neither is a file that only the system can execute:
+    a binary, or a script whose first line names something else than Python.
+    """
+    if os.path.isdir(name):
+        return any(os.path.isfile(os.path.join(name, "__main__" + end)) for end in (".py", ".pyc"))
+    try:
+        with open(name, "rb") as file:
+            start = file.readline(4096)
+            executable = os.access(name, os.X_OK)
+    except OSError:
+        return False
+    foreign = start.startswith(b"\x7fELF") or (start.startswith(b"#!") and b"py" not in start)
+    return not (executable and foreign)
 
 
 def find_script(name: str) -> Callable[[Sequence[str]], None]:

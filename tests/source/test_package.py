@@ -33,7 +33,7 @@ METADATA = "\n".join(
         "Project-URL: Changelog, https://example.org",
         "Project-URL: Repository, https://example.org",
         *(f"Classifier: Programming Language :: Python :: {v}" for v in check_package.PYTHONS),
-        "Requires-Dist: rich>=13; extra == 'cli'",
+        "Requires-Dist: rich>=13; extra == 'demo'",
         "",
         "Words.",
     ]
@@ -43,7 +43,7 @@ ENTRY_POINTS = """\
 [console_scripts]
 aioxide=aioxide.cli:main
 [pytest11]
-aioxide=aioxide.pytest_plugin
+aioxide=pytest_aioxide
 """
 INFO = "aioxide-0.1.0.dist-info"
 WHEEL = "aioxide-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
@@ -144,7 +144,7 @@ def test_wheel_with_a_wrong_tag(tmp_path: Path, name: str, part: str) -> None:
         ("Project-URL: Changelog, https://example.org", "", "no URL Changelog"),
         ("Classifier: Programming Language :: Python :: 3.14", "", "for Python 3.14"),
         ("Author: somebody", "Author: x\nClassifier: No :: Such", "no such classifier: No :: Such"),
-        ("Requires-Dist: rich>=13; extra == 'cli'", "Requires-Dist: rich", "without an extra"),
+        ("Requires-Dist: rich>=13; extra == 'demo'", "Requires-Dist: rich", "without an extra"),
     ],
 )
 def test_metadata_that_are_wrong(tmp_path: Path, line: str, instead: str, part: str) -> None:
