@@ -57,13 +57,21 @@ def loop_factory(name: str) -> LoopFactory:
 @contextmanager
 def command_line(description: str | None) -> Iterator[LoopFactory]:
     """Read `--loop NAME`, give its loop factory to the block, and end quietly on Ctrl-C."""
-    parser = _Parser(description=(description or "").partition("\n")[0], allow_abbrev=False)
+    parser = _parser(description)
     parser.add_argument(
         "--loop", choices=LOOPS, default="aioxide", help="whose event loop (default: %(default)s)"
     )
     factory = loop_factory(parser.parse_args().loop)
     with quiet_ctrl_c():
         yield factory
+
+
+@contextmanager
+def no_options(description: str | None) -> Iterator[None]:
+    """Refuse every argument but `--help`, and end quietly on Ctrl-C."""
+    _parser(description).parse_args()
+    with quiet_ctrl_c():
+        yield
 
 
 @contextmanager
@@ -90,6 +98,10 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         wait(started)
         yield pool
+
+
+def _parser(description: str | None) -> _Parser:
+    return _Parser(description=(description or "").partition("\n")[0], allow_abbrev=False)
 
 
 class _Parser(argparse.ArgumentParser):

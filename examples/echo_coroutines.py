@@ -9,7 +9,7 @@ and this way they are the native ones.
 
 from __future__ import annotations
 
-from _support import quiet_ctrl_c
+from _support import no_options
 
 from contextlib import suppress
 
@@ -51,5 +51,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with quiet_ctrl_c():
+    with no_options(__doc__):
         asyncio.run(main())

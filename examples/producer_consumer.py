@@ -9,7 +9,7 @@ methods of the loop, and this way they are the native ones.
 
 from __future__ import annotations
 
-from _support import quiet_ctrl_c
+from _support import no_options
 
 import itertools
 from collections import Counter
@@ -86,5 +86,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with quiet_ctrl_c():
+    with no_options(__doc__):
         asyncio.run(main())

@@ -9,7 +9,7 @@ The client runs by `aioxide.run`: both loops are ours, and each has a thread of 
 
 from __future__ import annotations
 
-from _support import quiet_ctrl_c
+from _support import no_options
 
 import asyncio
 import threading
@@ -120,5 +120,5 @@ async def client(url: str) -> None:
 
 
 if __name__ == "__main__":
-    with quiet_ctrl_c(), serving() as url:
+    with no_options(__doc__), serving() as url:
         aioxide.run(client(url))

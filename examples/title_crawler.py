@@ -9,7 +9,7 @@ the native futures, timeouts and locks with it.
 
 from __future__ import annotations
 
-from _support import quiet_ctrl_c
+from _support import no_options
 
 import asyncio
 import json
@@ -109,6 +109,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with quiet_ctrl_c():
+    with no_options(__doc__):
         aioxide.install()
         asyncio.run(main())

@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from functools import cache
 from importlib import metadata
@@ -311,7 +313,7 @@ def test_uvloop_that_is_installed() -> None:
 
 def test_run_as_an_installed_program() -> None:
     for entrance in (["-m", "aioxide"], ["-c", "from aioxide.cli import main; main()", "run"]):
-        command = [sys.executable, *entrance, "-m", "aioxide.doctor", "--json"]
+        command = [sys.executable, *entrance, "--quiet", "-m", "aioxide.doctor", "--json"]
         code, out, errors = finish(command)
         assert (code, errors) == (0, "")
         assert json.loads(out)["asyncio"]["aioxide_installed"] is True
@@ -340,3 +342,58 @@ def test_paths_that_stdout_cannot_encode(tmp_path: Path) -> None:
     assert columns(out)["executable"] == f"{tmp_path}/\\xfc\\udcff/python"
     _, out, _ = finish([sys.executable, "-c", program, "--json"], **environment)
     assert json.loads(out)["python"]["executable"] == str(python)
+
+
+@pytest.fixture(params=["none", "other", "damaged"])
+def broken(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A copy of the package whose extension cannot be imported, and part of the finding."""
+    package = Path(aioxide.__file__).parent
+    copy = tmp_path / "copy" / "aioxide"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    kind: str = request.param
+    if kind == "none":
+        return copy.parent, "was not built for this Python"
+    if kind == "other":
+        (copy / "_aioxide.cpython-39-x86_64-linux-gnu.so").write_bytes(b"")
+        return copy.parent, "there is one for cpython-39-"
+    (copy / f"_aioxide.{sysconfig.get_config_var('SOABI')}.so").write_bytes(b"no library")
+    return copy.parent, "cannot be loaded: "
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["doctor", "--json"]], ids=" ".join)
+@pytest.mark.parametrize("entrance", ["script", "module"])
+def test_an_extension_that_cannot_be_imported_is_a_finding(
+    broken: tuple[Path, str], tmp_path: Path, entrance: str, words: list[str]
+) -> None:
+    folder, part = broken
+    script = tmp_path / "bin" / "aioxide"
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom aioxide.cli import main\nsys.exit(main())\n")
+    start = ["-m", "aioxide"] if entrance == "module" else [str(script)]
+    code, out, errors = finish([sys.executable, *start, *words], PYTHONPATH=str(folder))
+    assert (code, errors) == (1, "")
+    if "--json" in words:
+        report = json.loads(out)
+        assert report["format"] == 1
+        assert not report["self_test"]["passed"]
+        assert part in report["self_test"]["errors"]["import"]
+    else:
+        assert part in columns(out)["self test"]
+    # Any other command says it in a line.
+    code, out, errors = finish([sys.executable, *start, "run", "x.py"], PYTHONPATH=str(folder))
+    assert (code, out) == (2, "")
+    assert part in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_report_while_a_loop_runs() -> None:
+    program = (
+        "import aioxide, json\n"
+        "from aioxide.doctor import report\n"
+        "async def main():\n"
+        "    return report()\n"
+        "print(json.dumps(aioxide.run(main())['self_test']))\n"
+    )
+    code, out, errors = finish([sys.executable, "-c", program])
+    assert (code, errors) == (0, "")
+    assert json.loads(out)["passed"], out

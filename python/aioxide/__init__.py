@@ -12,7 +12,8 @@ import sys
 
 
 def _refuse(why: str) -> None:
-    if sys.argv[:1] == ["-m"]:  # `python -m aioxide`: one line instead of a traceback
+    # `python -m aioxide`, and the console script: one line instead of a traceback.
+    if sys.argv[:1] == ["-m"] or (sys.argv[:1] and sys.argv[0].endswith("/bin/aioxide")):
         sys.stderr.write(why + "\n")
         raise SystemExit(2)
     raise ImportError(why)
@@ -32,13 +33,11 @@ from . import _namespace
 # the Python versions of its classes.
 try:
     from ._aioxide import __version__ as __version__
-except ModuleNotFoundError as _error:
-    if _error.name != f"{__name__}._aioxide":
-        raise
-    _refuse(
-        "aioxide's extension was not built for this Python, {}.{}: install aioxide with it, or run "
-        "`make build` in the source repository".format(*sys.version_info[:2])
-    )
+except ImportError as _error:
+    from . import _broken
+
+    _broken.diagnose_for_doctor(_error)
+    _refuse(_broken.sentence(_error))
 
 from ._aioxide import Future as Future
 from ._aioxide import Handle as Handle

@@ -226,3 +226,14 @@ def test_figures_are_rounded_honestly() -> None:
 )
 def test_differences_that_may_be_chance(one: Spread, other: Spread, expected: bool) -> None:
     assert close(one, other) is close(other, one) is expected
+
+
+def test_a_crawl_of_some_milliseconds_compares_no_processor_time() -> None:
+    short = {
+        name: (wall, min(cpu, 0.004 + 0.001 * ("asyncio" in name[-8:])), memory)
+        for name, (wall, cpu, memory) in USUAL.items()
+    }
+    sentences = learned(short)
+    assert "too close to call" in sentences[3]
+    assert "%" not in sentences[3]
+    assert "about the same CPU time" in sentences[2]

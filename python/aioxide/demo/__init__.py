@@ -19,6 +19,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING
 
+from .. import _inherit
 from .interrupts import interrupts
 from .listing import listing
 from .options import parse, unwritable_file, unwritable_folder
@@ -44,10 +45,14 @@ def main(words: Sequence[str]) -> int:
 
 
 def _main(options: Options) -> int:
+    # The loops that it compares have to be what they are called, also below `aioxide run`.
+    _inherit.withdraw()
     if options.list:
         sys.stdout.write(listing())
         return 0
-    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    # With --only, what the other ways need is not asked for.
+    wanted = (NEEDED,) if options.only else EXTRA
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if NEEDED in missing:
         return _refuse(f"needs {', '.join(missing)}: pip install 'aioxide[demo]'")
     if reason := unwritable_folder(options.output):

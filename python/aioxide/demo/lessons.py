@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from .results import Metric, Results, Spread
 
 
+#: CPU time in seconds below which a crawl is too short to compare: one tick of the kernel's clock.
+_SHORT_S = 0.01
+
+
 @dataclass(frozen=True)
 class Setting:
     """What the sentences say of how it was measured."""
@@ -145,7 +149,7 @@ def _beside(figures: Figures, pairs: list[tuple[str, str]], other: str) -> str:
     gaps: list[tuple[float, str, str]] = []
     for ours, theirs in pairs:
         one, two = figures.of(ours, CPU), figures.of(theirs, CPU)
-        if not close(one, two):
+        if not _alike(CPU, one, two):
             winner = "aioxide" if one.median < two.median else other
             gaps.append((ratio(one, two), winner, figures.variants[ours].way.title))
     of = counted(len(pairs), "way", "ways")
@@ -202,7 +206,7 @@ def _contrast(figures: Figures, metric: Metric, names: dict[str, str]) -> str:
     """Two ways beside each other, under the names that the sentence has for them."""
     one, other = names
     figure = {name: figures.of(name, metric) for name in names}
-    if close(figure[one], figure[other]):
+    if _alike(metric, figure[one], figure[other]):
         return f"{names[one]} and {names[other]} {_SAME[metric.key]}"
     small, large = sorted(names, key=lambda name: figure[name].median)
     by = ratio(figure[small], figure[large])
@@ -211,6 +215,12 @@ def _contrast(figures: Figures, metric: Metric, names: dict[str, str]) -> str:
     verb, noun = ("took", "CPU time") if metric is CPU else ("needed", "memory")
     joint = "than" if is_percentage(by) else "of"
     return f"{names[large]} {verb} {much(by, noun)} {joint} {names[small]}"
+
+
+def _alike(metric: Metric, one: Spread, other: Spread) -> bool:
+    """Tell whether two figures differ by no more than chance, or than the clock can tell."""
+    is_short = metric is CPU and max(one.median, other.median) < _SHORT_S
+    return is_short or close(one, other)
 
 
 def _busy(figures: Figures, name: str) -> str:

@@ -57,7 +57,8 @@ def report() -> dict[str, Any]:
     """Look at everything, and run the self test.
 
     Starts processes, a server on the loopback device and a temporary file, all gone when it
-    returns. Not to be called while an event loop runs in this thread: the self test runs its own.
+    returns. While an event loop runs in this thread, it blocks that loop, and the self test runs
+    its own one in another thread.
 
     Returns:
         What `--json` prints: strings, numbers, booleans, None, and dictionaries of them.

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import aioxide
@@ -23,7 +24,17 @@ _MESSAGE = bytes(range(256)) * 256
 
 
 def run() -> dict[str, Any]:
-    """Take every step on one loop; returns whether all `passed`, and of each step what is wrong."""
+    """Take every step on one loop; returns whether all `passed`, and of each step what is wrong.
+
+    If an event loop runs in this thread, which can run no other one, a thread does it.
+    """
+    if asyncio._get_running_loop() is None:
+        return _run_here()
+    with ThreadPoolExecutor(1, "aioxide-doctor") as pool:
+        return pool.submit(_run_here).result()
+
+
+def _run_here() -> dict[str, Any]:
     errors: dict[str, str | None] = dict.fromkeys(STEPS)
     try:
         with aioxide.Runner() as runner:
