@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import socket
 import weakref
 from asyncio import base_events, constants
@@ -104,6 +105,11 @@ class Connections(LoopPart):
         made: Coroutine[Any, Any, tuple[asyncio.Transport, asyncio.BaseProtocol]]
         made = connect(protocol_factory, host, port, **options)
         return made
+
+    # Other than the options' names, which the running Python decides.
+    create_connection.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+        base_events.BaseEventLoop.create_connection
+    )
 
     def _connects_plainly(self) -> bool:
         """Whether nobody has replaced a part of create_connection, and nobody debugs."""

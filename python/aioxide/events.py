@@ -47,10 +47,20 @@ class EventLoop(  # type: ignore[misc]
 
     It is an ``asyncio.BaseEventLoop``: what is not overridden here or in the native half behaves
     as the running Python's asyncio does.
+
+    Args:
+        selector: None. asyncio's loop takes a selector here; this one polls natively.
+
+    Raises:
+        TypeError: a selector was given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, selector: None = None) -> None:
         try:
+            if selector is not None:
+                raise TypeError(
+                    f"aioxide's event loop polls natively and takes no selector, got {selector!r}"
+                )
             self._open()
         except BaseException:
             # No descriptor left, say. Without this, __del__ would close what was never opened.

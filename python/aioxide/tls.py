@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _aioxide
 from ._base import LoopPart
+from ._functions import dress_methods
 
 if TYPE_CHECKING:
     import ssl
@@ -21,6 +22,9 @@ class SSLTransport(sslproto._SSLProtocolTransport):
 
     write = _aioxide._write_tls
     is_closing = _aioxide._is_tls_closing
+
+
+dress_methods(SSLTransport, sslproto._SSLProtocolTransport)
 
 
 class SSLProtocol(_aioxide.SSLProtocolCore, sslproto.SSLProtocol):

@@ -3,6 +3,7 @@
 use aioxide_core::clock::{Nanos, delay_to_ns, ns_to_seconds, seconds_to_ns};
 
 use super::{Entry, LoopCore, Timer};
+use crate::ffi::call::Leading;
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
@@ -12,35 +13,25 @@ use crate::handle::{Handle, TimerHandle, When};
 use crate::task::{self, NewTask};
 use crate::tuning;
 
-/// Splits `(leading..., *args, context=None)`.
-#[inline]
-fn split<'a>(
-    args: &Args<'a>,
-    leading: usize,
-    function: &str,
-) -> Res<(&'a [&'a Any], Option<&'a Any>)> {
-    let mut ctx = None;
-    for (name, value) in args.names.iter().zip(args.keywords) {
-        if !name.is(&names().context) && !name.is_text(c"context") {
-            return Err(Args::unexpected(function, name));
-        }
-        if !value.is_none() {
-            ctx = Some(*value);
-        }
-    }
-    if args.positional.len() < leading {
-        return Err(missing(function, leading - args.positional.len()));
-    }
-    Ok((&args.positional[leading..], ctx))
-}
-
-#[cold]
-fn missing(function: &str, count: usize) -> Raised {
-    Raised::type_error(&format!(
-        "{function}() missing {count} required positional argument{}",
-        if count == 1 { "" } else { "s" }
-    ))
-}
+const CALL_SOON: Leading<1> = Leading {
+    function: "call_soon",
+    parameters: [c"callback"],
+    keyword: Some(c"context"),
+};
+const CALL_SOON_THREADSAFE: Leading<1> = Leading {
+    function: "call_soon_threadsafe",
+    ..CALL_SOON
+};
+const CALL_AT: Leading<2> = Leading {
+    function: "call_at",
+    parameters: [c"when", c"callback"],
+    keyword: Some(c"context"),
+};
+const CALL_LATER: Leading<2> = Leading {
+    function: "call_later",
+    parameters: [c"delay", c"callback"],
+    keyword: Some(c"context"),
+};
 
 /// The given context, or a copy of the current one.
 #[inline]
@@ -69,9 +60,8 @@ fn debug_checks(this: &Inst<LoopCore>, callback: &Any, method: &str, thread: boo
 
 #[inline]
 fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    let (rest, ctx) = split(&args, 1, "call_soon")?;
+    let ([callback], rest, ctx) = args.leading(&CALL_SOON)?;
     this.check_open()?;
-    let callback = args.positional[0];
     if this.debug.get() {
         debug_checks(this, callback, "call_soon", true)?;
     }
@@ -84,9 +74,8 @@ fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 }
 
 fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    let (rest, ctx) = split(&args, 1, "call_soon_threadsafe")?;
+    let ([callback], rest, ctx) = args.leading(&CALL_SOON_THREADSAFE)?;
     this.check_open()?;
-    let callback = args.positional[0];
     if this.debug.get() {
         debug_checks(this, callback, "call_soon_threadsafe", false)?;
     }
@@ -189,8 +178,7 @@ fn schedule(
 }
 
 fn call_at(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    let (rest, ctx) = split(&args, 2, "call_at")?;
-    let (when, callback) = (args.positional[0], args.positional[1]);
+    let ([when, callback], rest, ctx) = args.leading(&CALL_AT)?;
     if when.is_none() {
         return Err(Raised::type_error("when cannot be None"));
     }
@@ -205,8 +193,7 @@ fn call_at(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
 }
 
 fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
-    let (rest, ctx) = split(&args, 2, "call_later")?;
-    let (delay, callback) = (args.positional[0], args.positional[1]);
+    let ([delay, callback], rest, ctx) = args.leading(&CALL_LATER)?;
     if delay.is_none() {
         return Err(Raised::type_error("delay must not be None"));
     }
@@ -427,14 +414,20 @@ pub(super) fn note_overrides(this: &Inst<LoopCore>) -> Res<()> {
 }
 
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
-    b.method(c"call_soon", call_soon, c"call_soon($self, callback, /, *args, context=None)\n--\n\nCall callback(*args) in the next turn of the loop. Returns a Handle.\n\nRaises RuntimeError if the loop is closed.")
-        .method(c"call_soon_threadsafe", call_soon_threadsafe, c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon(), from any thread: a sleeping loop is woken.")
-        .method(c"call_later", call_later, c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nCall callback(*args) after delay seconds, never earlier. Returns a TimerHandle.")
-        .method(c"call_at", call_at, c"call_at($self, when, callback, /, *args, context=None)\n--\n\nCall callback(*args) when time() reaches when, in seconds. Returns a TimerHandle.\n\nEqual times run in the order in which they were scheduled.")
+    // As the running Python's BaseEventLoop has it.
+    let create_task_doc = if imports().create_task_passes_keywords {
+        c"create_task($self, coro, **kwargs)\n--\n\nSchedule a coroutine. Returns a Task, or what the task factory makes."
+    } else {
+        c"create_task($self, coro, *, name=None, context=None)\n--\n\nSchedule a coroutine. Returns a Task, or what the task factory makes."
+    };
+    b.method(c"call_soon", call_soon, c"call_soon($self, callback, *args, context=None)\n--\n\nCall callback(*args) in the next turn of the loop. Returns a Handle.\n\nRaises RuntimeError if the loop is closed.")
+        .method(c"call_soon_threadsafe", call_soon_threadsafe, c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nLike call_soon(), from any thread: a sleeping loop is woken.")
+        .method(c"call_later", call_later, c"call_later($self, delay, callback, *args, context=None)\n--\n\nCall callback(*args) after delay seconds, never earlier. Returns a TimerHandle.")
+        .method(c"call_at", call_at, c"call_at($self, when, callback, *args, context=None)\n--\n\nCall callback(*args) when time() reaches when, in seconds. Returns a TimerHandle.\n\nEqual times run in the order in which they were scheduled.")
         .method0(c"time", time, c"time($self, /)\n--\n\nThe loop's time in seconds: time.monotonic().")
         .method1(c"_use_virtual_clock", use_virtual_clock, c"_use_virtual_clock($self, start, /)\n--\n\nCount the time from start, and jump to the next deadline instead of waiting for it. For tests.")
         .method0(c"create_future", create_future, c"create_future($self, /)\n--\n\nA Future bound to this loop.")
-        .method(c"create_task", create_task, c"create_task($self, coro, /, **kwargs)\n--\n\nSchedule a coroutine. Returns a Task, or what the task factory makes.")
+        .method(c"create_task", create_task, create_task_doc)
         .method1(c"_add_callback", add_callback, c"_add_callback($self, handle, /)\n--\n\nPut a handle into the queue.")
         .method0(c"_write_to_self", write_to_self, c"_write_to_self($self, /)\n--\n\nWake the loop if it sleeps.")
 }

@@ -18,6 +18,7 @@ use super::LoopCore;
 use super::run::WAKE_TOKEN;
 use super::watch_table::Watch;
 use super::watcher::Watcher;
+use crate::ffi::call::Leading;
 use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
@@ -271,12 +272,17 @@ fn descriptor_number(object: &Any) -> Res<i64> {
     })
 }
 
-fn add(this: &Inst<LoopCore>, args: &Args<'_>, side: Interest, function: &str) -> Res<Object> {
-    let (&[file, callback, ref rest @ ..], true) = (args.positional, args.names.is_empty()) else {
-        return Err(Raised::type_error(&format!(
-            "{function}() takes a file, a callback and its arguments"
-        )));
-    };
+fn add(
+    this: &Inst<LoopCore>,
+    args: &Args<'_>,
+    side: Interest,
+    function: &'static str,
+) -> Res<Object> {
+    let ([file, callback], rest, _) = args.leading(&Leading {
+        function,
+        parameters: [c"fd", c"callback"],
+        keyword: None,
+    })?;
     // As with asyncio, only what is no file at all is looked at before the loop is.
     if !file.is_int() {
         descriptor_number(file)?;
@@ -347,12 +353,12 @@ fn add_writer(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     add(this, &args, Interest::WRITE, "add_writer")
 }
 
-fn remove_reader(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
-    remove(this, file, Interest::READ)
+fn remove_reader(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    remove(this, args.one("remove_reader", c"fd")?, Interest::READ)
 }
 
-fn remove_writer(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
-    remove(this, file, Interest::WRITE)
+fn remove_writer(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
+    remove(this, args.one("remove_writer", c"fd")?, Interest::WRITE)
 }
 
 /// `_stop_listening(sock)`: removes a server's watcher, also of a socket that is closed already.
@@ -373,8 +379,8 @@ fn ensure_fd_no_transport(this: &Inst<LoopCore>, file: &Any) -> Res<Object> {
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
     b.method1(c"_ensure_fd_no_transport", ensure_fd_no_transport, c"_ensure_fd_no_transport($self, fd, /)\n--\n\nRaises RuntimeError if a live transport uses the descriptor.")
         .method1(c"_stop_listening", stop_listening, c"_stop_listening($self, sock, /)\n--\n\nStop accepting the connections of a listening socket, open or closed.")
-        .method(c"add_reader", add_reader, c"add_reader($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd (an int or an object with fileno()) is readable.\n\nRaises PermissionError for regular files, RuntimeError if a transport uses the descriptor.")
-        .method(c"add_writer", add_writer, c"add_writer($self, fd, callback, /, *args)\n--\n\nCall callback(*args) whenever fd is writable.")
-        .method1(c"remove_reader", remove_reader, c"remove_reader($self, fd, /)\n--\n\nStop watching fd for reading. True if it was watched.")
-        .method1(c"remove_writer", remove_writer, c"remove_writer($self, fd, /)\n--\n\nStop watching fd for writing. True if it was watched.")
+        .method(c"add_reader", add_reader, c"add_reader($self, fd, callback, *args)\n--\n\nCall callback(*args) whenever fd (an int or an object with fileno()) is readable.\n\nRaises PermissionError for regular files, RuntimeError if a transport uses the descriptor.")
+        .method(c"add_writer", add_writer, c"add_writer($self, fd, callback, *args)\n--\n\nCall callback(*args) whenever fd is writable.")
+        .method(c"remove_reader", remove_reader, c"remove_reader($self, fd)\n--\n\nStop watching fd for reading. True if it was watched.")
+        .method(c"remove_writer", remove_writer, c"remove_writer($self, fd)\n--\n\nStop watching fd for writing. True if it was watched.")
 }

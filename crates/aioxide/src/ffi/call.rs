@@ -155,7 +155,81 @@ pub(crate) struct Signature<const N: usize> {
     pub(crate) required: usize,
 }
 
+/// The parameters of `def function(self, a, b, *args, keyword=None)`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leading<const N: usize> {
+    pub(crate) function: &'static str,
+    /// The names of those in front of `*args`, all of which are required.
+    pub(crate) parameters: [&'static CStr; N],
+    /// The keyword-only parameter behind `*args`, if there is one.
+    pub(crate) keyword: Option<&'static CStr>,
+}
+
+/// The arguments of a call that [`Args::leading`] has bound.
+pub(crate) type Bound<'a, const N: usize> = ([&'a Any; N], &'a [&'a Any], Option<&'a Any>);
+
 impl<'a> Args<'a> {
+    /// Binds the arguments: those of `parameters`, `*args`, and the keyword's unless it is `None`.
+    #[inline(always)]
+    pub(crate) fn leading<const N: usize>(&self, to: &Leading<N>) -> Res<Bound<'a, N>> {
+        match self.positional.split_first_chunk::<N>() {
+            Some((first, rest)) if self.names.is_empty() => Ok((*first, rest, None)),
+            Some((first, rest)) if self.is_only(to.keyword) => {
+                let value = self.keywords[0];
+                Ok((*first, rest, (!value.is_none()).then_some(value)))
+            }
+            _ => self.leading_by_name(to),
+        }
+    }
+
+    /// Whether there is one argument by name, and it is this one.
+    #[inline(always)]
+    fn is_only(&self, keyword: Option<&'static CStr>) -> bool {
+        matches!((self.names, keyword), (&[name], Some(keyword)) if name.is_text(keyword))
+    }
+
+    #[inline(never)]
+    fn leading_by_name<const N: usize>(&self, to: &Leading<N>) -> Res<Bound<'a, N>> {
+        let mut bound = [None; N];
+        let (mut keyword, mut rest): (_, &[&Any]) = (None, &[]);
+        for (slot, value) in bound.iter_mut().zip(self.positional) {
+            *slot = Some(*value);
+        }
+        if let Some((_, more)) = self.positional.split_first_chunk::<N>() {
+            rest = more;
+        }
+        for (name, value) in self.names.iter().zip(self.keywords) {
+            if to.keyword.is_some_and(|keyword| name.is_text(keyword)) {
+                keyword = (!value.is_none()).then_some(*value);
+                continue;
+            }
+            let Some(index) = to.parameters.iter().position(|known| name.is_text(known)) else {
+                return Err(Self::unexpected(to.function, name));
+            };
+            if bound[index].replace(*value).is_some() {
+                return Err(Self::twice(to.function, name));
+            }
+        }
+        let mut all = [super::value::none_ref(); N];
+        let mut missing = Vec::new();
+        for ((slot, found), name) in all.iter_mut().zip(bound).zip(to.parameters) {
+            match found {
+                Some(value) => *slot = value,
+                None => missing.push(format!("'{}'", name.to_string_lossy())),
+            }
+        }
+        if missing.is_empty() {
+            return Ok((all, rest, keyword));
+        }
+        Err(Raised::type_error(&format!(
+            "{}() missing {} required positional argument{}: {}",
+            to.function,
+            missing.len(),
+            if missing.len() == 1 { "" } else { "s" },
+            missing.join(" and "),
+        )))
+    }
+
     /// # Safety
     /// The vectorcall protocol: `args` holds `count` positional and then one value for each name
     /// in the tuple `names`, all alive for `'a`.
@@ -211,11 +285,7 @@ impl<'a> Args<'a> {
                 return Err(Self::unexpected(signature.function, name));
             };
             if bound[index].is_some() {
-                return Err(Raised::type_error(&format!(
-                    "{}() got multiple values for argument '{}'",
-                    signature.function,
-                    name.text_lossy(),
-                )));
+                return Err(Self::twice(signature.function, name));
             }
             bound[index] = Some(*value);
         }
@@ -246,6 +316,14 @@ impl<'a> Args<'a> {
         };
         let [value] = self.bind(&signature)?;
         value.ok_or_else(|| Self::unexpected(function, super::value::none_ref()))
+    }
+
+    #[cold]
+    fn twice(function: &str, name: &Any) -> Raised {
+        Raised::type_error(&format!(
+            "{function}() got multiple values for argument '{}'",
+            name.text_lossy()
+        ))
     }
 
     #[cold]

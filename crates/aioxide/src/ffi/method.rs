@@ -248,7 +248,7 @@ impl<T: Native> TypeBuilder<T> {
                 PyCFunction: generic_alias,
             },
             ffi::METH_O | ffi::METH_CLASS,
-            c"__class_getitem__($cls, item, /)\n--\n\nA generic alias of the class.",
+            c"__class_getitem__($cls, object, /)\n--\n\nA generic alias of the class.",
         )
     }
 
