@@ -12,6 +12,7 @@ from asyncio.selector_events import BaseSelectorEventLoop
 from typing import TYPE_CHECKING, Any
 
 from . import _aioxide, _registry
+from ._copying import unpicklable
 from ._functions import dress_methods
 from .names import Names
 from .signals import SignalHandlers
@@ -137,6 +138,8 @@ class EventLoop(  # type: ignore[misc]
         """Log a callback or a task step that held the loop up in debug mode."""
         logger.warning("Executing %s took %.3f seconds", _format_handle(handle), seconds)
 
+
+unpicklable(EventLoop)
 
 # Of the usual loop: the base has the sock_* methods as names only.
 dress_methods(EventLoop, BaseSelectorEventLoop)

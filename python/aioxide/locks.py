@@ -10,6 +10,7 @@ import asyncio.locks
 from typing import Any
 
 from . import _aioxide
+from ._copying import restorable
 from ._functions import dress_methods
 
 __all__ = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore")
@@ -91,6 +92,13 @@ class Barrier(_aioxide.BarrierCore, asyncio.locks.Barrier):
 
 for _class in (Barrier, Condition, Event, Lock, Semaphore):
     dress_methods(_class, getattr(asyncio.locks, _class.__name__))
+
+restorable(Lock, "_waiters", "_locked")
+restorable(Event, "_waiters", "_value")
+restorable(Condition, "_lock", "_waiters")
+restorable(Semaphore, "_waiters", "_value")
+restorable(BoundedSemaphore, "_bound_value", "_waiters", "_value")
+restorable(Barrier, "_cond", "_parties", "_state", "_count")
 
 
 def __getattr__(name: str) -> Any:

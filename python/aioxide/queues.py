@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _aioxide
+from ._copying import restorable
 from ._functions import dress_methods
 
 if sys.version_info >= (3, 13):
@@ -43,6 +44,16 @@ class Queue(_aioxide.QueueCore, asyncio.queues.Queue[_T]):
 
 
 dress_methods(Queue, asyncio.queues.Queue)
+restorable(
+    Queue,
+    "_maxsize",
+    "_getters",
+    "_putters",
+    "_unfinished_tasks",
+    "_finished",
+    "_queue",
+    "_is_shutdown",
+)
 
 
 class PriorityQueue(Queue[_OrderedT], asyncio.queues.PriorityQueue[_OrderedT]):

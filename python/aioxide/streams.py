@@ -11,6 +11,7 @@ import asyncio.streams
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _aioxide
+from ._copying import restorable
 from ._functions import dress_methods
 
 if TYPE_CHECKING:
@@ -189,6 +190,34 @@ class StreamReaderProtocol(_aioxide.StreamReaderProtocolCore, _Protocol):
 dress_methods(StreamReader, _Reader)
 dress_methods(StreamWriter, _Writer)
 dress_methods(StreamReaderProtocol, _Protocol)
+restorable(
+    StreamReader,
+    "_limit",
+    "_loop",
+    "_buffer",
+    "_eof",
+    "_waiter",
+    "_exception",
+    "_transport",
+    "_paused",
+    optional=("_source_traceback",),
+)
+restorable(StreamWriter, "_transport", "_protocol", "_reader", "_loop", optional=())
+restorable(
+    StreamReaderProtocol,
+    "_loop",
+    "_paused",
+    "_connection_lost",
+    "_stream_reader_wr",
+    "_source_traceback",
+    "_reject_connection",
+    "_task",
+    "_transport",
+    "_client_connected_cb",
+    "_over_ssl",
+    "_closed",
+    optional=("_strong_reader",),
+)
 
 _KEEPS_WRITER = hasattr(_Protocol, "_replace_writer")
 _CLOSES_WHEN_CANCELLED = "cancelled" in {

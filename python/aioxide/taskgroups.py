@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from asyncio.taskgroups import __all__ as __all__
 else:
     from . import _aioxide
+    from ._copying import restorable
 
     __all__ = asyncio.taskgroups.__all__
 
@@ -20,4 +21,15 @@ else:
         as an ``ExceptionGroup``.
         """
 
+    restorable(
+        TaskGroup,
+        "_entered",
+        "_exiting",
+        "_aborting",
+        "_loop",
+        "_parent_task",
+        "_tasks",
+        "_on_completed_fut",
+        optional=(),
+    )
     _aioxide._set_task_group_class(TaskGroup, asyncio.taskgroups.TaskGroup)

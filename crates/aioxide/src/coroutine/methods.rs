@@ -101,6 +101,11 @@ fn iterate<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
         .into_object())
 }
 
+/// `__reduce_ex__(protocol)`: neither a coroutine nor a copy of it can go on elsewhere.
+pub(super) fn refuse_copy<T: Native>(_this: &Inst<T>, _protocol: &Any) -> Res<Object> {
+    Err(Raised::type_error("cannot pickle 'coroutine' object"))
+}
+
 fn get_name<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
     value::text(this.name())
 }
@@ -211,6 +216,11 @@ pub(crate) fn build<O: Operation>(doc: &'static CStr) -> Res<()> {
                 c"close",
                 close,
                 c"close($self, /)\n--\n\nEnd the coroutine where it waits.",
+            )
+            .method1(
+                c"__reduce_ex__",
+                refuse_copy,
+                c"__reduce_ex__($self, protocol, /)\n--\n\nRaises TypeError.",
             )
             .getter(c"__name__", get_name, c"The function's name.")
             .getter(

@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 
-use super::methods::register;
+use super::methods::{refuse_copy, register};
 use crate::ffi::method::flag;
 use crate::ffi::module::Global;
 use crate::ffi::native_type::object_class;
@@ -90,6 +90,11 @@ pub(super) fn build() -> Res<()> {
                 c"__await__($self, /)\n--\n\nAn iterator that ends at once.",
             )
             .method1(c"send", send, c"send($self, value, /)\n--\n\nEnds at once.")
+            .method1(
+                c"__reduce_ex__",
+                refuse_copy,
+                c"__reduce_ex__($self, protocol, /)\n--\n\nRaises TypeError.",
+            )
             .method(
                 c"throw",
                 throw,

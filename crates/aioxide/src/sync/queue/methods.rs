@@ -17,14 +17,8 @@ use crate::hooks::{replaced, set_attribute};
 
 type Queue = Inst<QueueCore>;
 
-fn init(this: &Queue, args: Args<'_>) -> Res<()> {
-    const SIGNATURE: Signature<1> = Signature {
-        function: "Queue.__init__",
-        parameters: [c"maxsize"],
-        positional: 1,
-        required: 0,
-    };
-    let [maxsize] = args.bind(&SIGNATURE)?;
+/// Decides by the class in which order items come out.
+fn note_order(this: &Queue) {
     let object = this.as_any();
     this.order
         .set(if object.is_subtype_of(&known().priority_queue) {
@@ -34,6 +28,18 @@ fn init(this: &Queue, args: Args<'_>) -> Res<()> {
         } else {
             Order::Fifo
         });
+}
+
+fn init(this: &Queue, args: Args<'_>) -> Res<()> {
+    const SIGNATURE: Signature<1> = Signature {
+        function: "Queue.__init__",
+        parameters: [c"maxsize"],
+        positional: 1,
+        required: 0,
+    };
+    let [maxsize] = args.bind(&SIGNATURE)?;
+    let object = this.as_any();
+    note_order(this);
     match maxsize {
         Some(maxsize) => this.maxsize.set(maxsize),
         None => this.maxsize.set_int(0),
@@ -221,6 +227,8 @@ fn items(this: &Queue) -> Res<Object> {
 }
 
 fn assign_items(this: &Queue, value: Option<&Any>) -> Res<()> {
+    // A copy is made without `__init__`.
+    note_order(this);
     this.items.assign(value);
     Ok(())
 }
