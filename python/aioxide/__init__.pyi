@@ -1,4 +1,5 @@
-# Types of the package: asyncio's names, and ours in place of some of them.
+# Types of the package. Our classes derive from asyncio's and have its interface, so to a type
+# checker they are asyncio's: `asyncio.Task[int]` is one type, whichever module `asyncio` is.
 
 import sys
 from asyncio import (
@@ -17,6 +18,9 @@ from asyncio import (
     AbstractServer as AbstractServer,
 )
 from asyncio import (
+    Barrier as Barrier,
+)
+from asyncio import (
     BaseEventLoop as BaseEventLoop,
 )
 from asyncio import (
@@ -24,6 +28,9 @@ from asyncio import (
 )
 from asyncio import (
     BaseTransport as BaseTransport,
+)
+from asyncio import (
+    BoundedSemaphore as BoundedSemaphore,
 )
 from asyncio import (
     BrokenBarrierError as BrokenBarrierError,
@@ -35,10 +42,22 @@ from asyncio import (
     CancelledError as CancelledError,
 )
 from asyncio import (
+    Condition as Condition,
+)
+from asyncio import (
     DatagramProtocol as DatagramProtocol,
 )
 from asyncio import (
     DatagramTransport as DatagramTransport,
+)
+from asyncio import (
+    Event as Event,
+)
+from asyncio import (
+    Future as Future,
+)
+from asyncio import (
+    Handle as Handle,
 )
 from asyncio import (
     IncompleteReadError as IncompleteReadError,
@@ -50,13 +69,28 @@ from asyncio import (
     LimitOverrunError as LimitOverrunError,
 )
 from asyncio import (
+    Lock as Lock,
+)
+from asyncio import (
     Protocol as Protocol,
+)
+from asyncio import (
+    QueueEmpty as QueueEmpty,
+)
+from asyncio import (
+    QueueFull as QueueFull,
 )
 from asyncio import (
     ReadTransport as ReadTransport,
 )
 from asyncio import (
+    Runner as Runner,
+)
+from asyncio import (
     SelectorEventLoop as SelectorEventLoop,
+)
+from asyncio import (
+    Semaphore as Semaphore,
 )
 from asyncio import (
     SendfileNotAvailableError as SendfileNotAvailableError,
@@ -65,10 +99,22 @@ from asyncio import (
     Server as Server,
 )
 from asyncio import (
+    StreamReader as StreamReader,
+)
+from asyncio import (
+    StreamReaderProtocol as StreamReaderProtocol,
+)
+from asyncio import (
+    StreamWriter as StreamWriter,
+)
+from asyncio import (
     SubprocessProtocol as SubprocessProtocol,
 )
 from asyncio import (
     SubprocessTransport as SubprocessTransport,
+)
+from asyncio import (
+    Task as Task,
 )
 from asyncio import (
     TaskGroup as TaskGroup,
@@ -78,6 +124,9 @@ from asyncio import (
 )
 from asyncio import (
     TimeoutError as TimeoutError,
+)
+from asyncio import (
+    TimerHandle as TimerHandle,
 )
 from asyncio import (
     Transport as Transport,
@@ -108,6 +157,12 @@ from asyncio import (
 )
 from asyncio import (
     as_completed as as_completed,
+)
+from asyncio import (
+    base_events as base_events,
+)
+from asyncio import (
+    constants as constants,
 )
 from asyncio import (
     create_subprocess_exec as create_subprocess_exec,
@@ -146,7 +201,19 @@ from asyncio import (
     isfuture as isfuture,
 )
 from asyncio import (
+    log as log,
+)
+from asyncio import (
+    open_connection as open_connection,
+)
+from asyncio import (
+    open_unix_connection as open_unix_connection,
+)
+from asyncio import (
     run_coroutine_threadsafe as run_coroutine_threadsafe,
+)
+from asyncio import (
+    selector_events as selector_events,
 )
 from asyncio import (
     set_event_loop as set_event_loop,
@@ -161,6 +228,15 @@ from asyncio import (
     sleep as sleep,
 )
 from asyncio import (
+    sslproto as sslproto,
+)
+from asyncio import (
+    start_server as start_server,
+)
+from asyncio import (
+    start_unix_server as start_unix_server,
+)
+from asyncio import (
     timeout as timeout,
 )
 from asyncio import (
@@ -168,6 +244,12 @@ from asyncio import (
 )
 from asyncio import (
     to_thread as to_thread,
+)
+from asyncio import (
+    trsock as trsock,
+)
+from asyncio import (
+    unix_events as unix_events,
 )
 from asyncio import (
     wait as wait,
@@ -179,11 +261,54 @@ from asyncio import (
     wrap_future as wrap_future,
 )
 
-from . import files as files
-from ._aioxide import Future as Future
-from ._aioxide import Handle as Handle
-from ._aioxide import Task as Task
-from ._aioxide import TimerHandle as TimerHandle
+from . import (
+    coroutines as coroutines,
+)
+from . import (
+    events as events,
+)
+from . import (
+    exceptions as exceptions,
+)
+from . import (
+    files as files,
+)
+from . import (
+    futures as futures,
+)
+from . import (
+    locks as locks,
+)
+from . import (
+    protocols as protocols,
+)
+from . import (
+    queues as queues,
+)
+from . import (
+    runners as runners,
+)
+from . import (
+    streams as streams,
+)
+from . import (
+    subprocess as subprocess,
+)
+from . import (
+    taskgroups as taskgroups,
+)
+from . import (
+    tasks as tasks,
+)
+from . import (
+    threads as threads,
+)
+from . import (
+    timeouts as timeouts,
+)
+from . import (
+    transports as transports,
+)
 from ._aioxide import __version__ as __version__
 from .events import EventLoop as EventLoop
 from .files import Path as Path
@@ -191,67 +316,37 @@ from .files import open as open
 from .install import install as install
 from .install import installed as installed
 from .install import uninstall as uninstall
-from .locks import (
-    Barrier as Barrier,
-)
-from .locks import (
-    BoundedSemaphore as BoundedSemaphore,
-)
-from .locks import (
-    Condition as Condition,
-)
-from .locks import (
-    Event as Event,
-)
-from .locks import (
-    Lock as Lock,
-)
-from .locks import (
-    Semaphore as Semaphore,
-)
 from .policy import EventLoopPolicy as EventLoopPolicy
-from .queues import (
-    LifoQueue as LifoQueue,
-)
-from .queues import (
-    PriorityQueue as PriorityQueue,
-)
-from .queues import (
-    Queue as Queue,
-)
-from .queues import (
-    QueueEmpty as QueueEmpty,
-)
-from .queues import (
-    QueueFull as QueueFull,
-)
-from .queues import (
-    QueueShutDown as QueueShutDown,
-)
-from .runners import Runner as Runner
 from .runners import new_event_loop as new_event_loop
 from .runners import run as run
-from .streams import (
-    StreamReader as StreamReader,
-)
-from .streams import (
-    StreamReaderProtocol as StreamReaderProtocol,
-)
-from .streams import (
-    StreamWriter as StreamWriter,
-)
-from .streams import (
-    open_connection as open_connection,
-)
-from .streams import (
-    open_unix_connection as open_unix_connection,
-)
-from .streams import (
-    start_server as start_server,
-)
-from .streams import (
-    start_unix_server as start_unix_server,
-)
+
+if sys.version_info >= (3, 13):
+    from asyncio import (
+        LifoQueue as LifoQueue,
+    )
+    from asyncio import (
+        PriorityQueue as PriorityQueue,
+    )
+    from asyncio import (
+        Queue as Queue,
+    )
+    from asyncio import (
+        QueueShutDown as QueueShutDown,
+    )
+else:
+    # Ours can be shut down on every Python.
+    from .queues import (
+        LifoQueue as LifoQueue,
+    )
+    from .queues import (
+        PriorityQueue as PriorityQueue,
+    )
+    from .queues import (
+        Queue as Queue,
+    )
+    from .queues import (
+        QueueShutDown as QueueShutDown,
+    )
 
 if sys.version_info >= (3, 12):
     from asyncio import (

@@ -28,7 +28,8 @@ def restorable(cls: type, *names: str, optional: tuple[str, ...] = ("_loop",)) -
 
     def __getstate__(self: Any) -> Any:
         """Return the instance dict that asyncio's object would have."""
-        own, slots = object.__getstate__(self), None  # type: ignore[attr-defined]
+        own: Any = object.__getstate__(self)
+        slots: dict[str, Any] | None = None
         if isinstance(own, tuple):
             own, slots = own
         state = {name: getattr(self, name) for name in names}
@@ -78,4 +79,4 @@ def unpicklable(cls: type) -> None:
 
     __reduce_ex__.__qualname__ = f"{cls.__qualname__}.__reduce_ex__"
     __reduce_ex__.__module__ = cls.__module__
-    cls.__reduce_ex__ = __reduce_ex__  # type: ignore[method-assign]
+    cls.__reduce_ex__ = __reduce_ex__  # type: ignore[assignment]
