@@ -39,6 +39,7 @@ except ImportError as _error:
     _broken.diagnose_for_doctor(_error)
     _refuse(_broken.sentence(_error))
 
+from . import _introspection as _introspection
 from ._aioxide import Future as Future
 from ._aioxide import Handle as Handle
 from ._aioxide import Task as Task

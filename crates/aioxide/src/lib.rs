@@ -174,6 +174,7 @@ mod exports {
             ("live_objects", function(c"live_objects", live_objects, c"live_objects()\n--\n\nHow many native objects of each kind are alive.")?),
             ("address_family", function(c"address_family", crate::sock_op::address_family, c"address_family(host, /)\n--\n\nThe family of a host that is an address in numbers, else 0.")?),
             ("_connect_debugger", function(c"_connect_debugger", connect_debugger, c"_connect_debugger(loop, coro, name, /)\n--\n\nLearn where `python -m asyncio ps` looks.")?),
+            ("_use_introspection", function(c"_use_introspection", crate::coroutine::use_helpers, c"_use_introspection(stub, origin, /)\n--\n\nTake the helpers of aioxide._introspection.")?),
             ("_panic_for_tests", function(c"_panic_for_tests", panic_for_tests, c"_panic_for_tests()\n--\n\nPanics.")?),
         ];
         for (name, function) in &functions {

@@ -1,8 +1,8 @@
 //! From stage to stage: beginning, suspending, resuming, ending.
 
-use super::{Coroutine, Operation, Stage, Step};
+use super::{Coroutine, Operation, Stage, Step, introspection};
 use crate::ffi::compat::set_cause;
-use crate::ffi::error::{Kind, WarningKind, stop_iteration_class, warn};
+use crate::ffi::error::{Kind, stop_iteration_class};
 use crate::ffi::module::names;
 use crate::ffi::send::{self, Answer, Sent};
 use crate::ffi::{Inst, Object, Raised, Res, stack, value};
@@ -111,8 +111,7 @@ pub(super) fn close<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<()> {
 #[cold]
 pub(super) fn forgotten<O: Operation>(this: &Inst<Coroutine<O>>) {
     let outcome = if this.stage.get() == Stage::Created {
-        let message = format!("coroutine '{}' was never awaited", this.qualname());
-        warn(WarningKind::Runtime, &message, 1)
+        introspection::warn_unawaited(this)
     } else {
         close(this)
     };

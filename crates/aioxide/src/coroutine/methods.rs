@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::introspection::{self, MOST_CLASSES};
 use super::{Coroutine, Operation, Stage, drive};
 use crate::ffi::method::flag;
 use crate::ffi::module::import;
@@ -106,14 +107,6 @@ pub(super) fn refuse_copy<T: Native>(_this: &Inst<T>, _protocol: &Any) -> Res<Ob
     Err(Raised::type_error("cannot pickle 'coroutine' object"))
 }
 
-fn get_name<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
-    value::text(this.name())
-}
-
-fn get_qualname<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
-    value::text(&this.qualname())
-}
-
 fn get_running<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
     flag(this.stage.get() == Stage::Running)
 }
@@ -124,19 +117,6 @@ fn get_suspended<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
 
 fn get_awaiting<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
     Ok(this.awaiting.get_or_none())
-}
-
-/// There is none: asyncio's call graph, and `Task.get_stack()`, skip what has no frame.
-fn get_frame<O: Operation>(_this: &Inst<Coroutine<O>>) -> Res<Object> {
-    Ok(value::none())
-}
-
-fn repr<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
-    let address = this.as_any().address();
-    value::text(&format!(
-        "<coroutine object {} at {address:#x}>",
-        this.qualname()
-    ))
 }
 
 /// Makes the class that all coroutines' `__await__` shares.
@@ -166,37 +146,43 @@ pub(super) fn build_iterator() -> Res<()> {
 
 /// The addresses of the classes of all operations, so that a coroutine of ours is known without
 /// asking Python.
-static CLASSES: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
+static CLASSES: [AtomicUsize; MOST_CLASSES] = [const { AtomicUsize::new(0) }; MOST_CLASSES];
 static CLASS_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the object is a coroutine that was made here.
 #[inline]
 pub(crate) fn is_ours(object: &Any) -> bool {
+    class_number(object).is_some()
+}
+
+/// The place of the object's class among [`CLASSES`].
+#[inline]
+pub(super) fn class_number(object: &Any) -> Option<usize> {
     let class = object.class_address();
     let count = CLASS_COUNT.load(Ordering::Relaxed);
     CLASSES
         .iter()
         .take(count)
-        .any(|known| known.load(Ordering::Relaxed) == class)
+        .position(|known| known.load(Ordering::Relaxed) == class)
 }
 
-/// Notes a class; beyond the room for them they are only a little slower to be known.
-fn note_class(class: &Any) {
+/// Notes a class and returns its place; beyond the room for them they are only slower to be known.
+fn note_class(class: &Any) -> Option<usize> {
     let place = CLASS_COUNT.load(Ordering::Relaxed);
-    if let Some(free) = CLASSES.get(place) {
-        free.store(class.address(), Ordering::Relaxed);
-        CLASS_COUNT.store(place + 1, Ordering::Relaxed);
-    }
+    let free = CLASSES.get(place)?;
+    free.store(class.address(), Ordering::Relaxed);
+    CLASS_COUNT.store(place + 1, Ordering::Relaxed);
+    Some(place)
 }
 
 /// Makes the class of one operation, and tells `collections.abc` that it is a coroutine.
 pub(crate) fn build<O: Operation>(doc: &'static CStr) -> Res<()> {
     let class = O::class().build(object_class(), |b| {
-        b.not_constructible()
+        introspection::attributes(b)
+            .not_constructible()
             .doc(doc)
             .awaits_itself(drive::step::<O>)
             .yields_from_itself()
-            .repr(repr)
             .method0_over_slot(
                 c"__await__",
                 iterate,
@@ -222,28 +208,24 @@ pub(crate) fn build<O: Operation>(doc: &'static CStr) -> Res<()> {
                 refuse_copy,
                 c"__reduce_ex__($self, protocol, /)\n--\n\nRaises TypeError.",
             )
-            .getter(c"__name__", get_name, c"The function's name.")
-            .getter(
-                c"__qualname__",
-                get_qualname,
-                c"The function's qualified name.",
-            )
             .getter(c"cr_running", get_running, c"Whether a step is under way.")
             .getter(
                 c"cr_suspended",
                 get_suspended,
                 c"Whether it waits for something.",
             )
-            .getter(c"cr_frame", get_frame, c"None: it has no Python frame.")
             .getter(c"cr_await", get_awaiting, c"What it waits for, or None.")
     })?;
-    register(class)
+    if let Some(place) = register(class)? {
+        introspection::note_class::<O>(place);
+    }
+    Ok(())
 }
 
 /// Tells `collections.abc` that a class's instances are coroutines.
-pub(super) fn register(class: &Any) -> Res<()> {
-    note_class(class);
+pub(super) fn register(class: &Any) -> Res<Option<usize>> {
+    let place = note_class(class);
     let coroutine = import("collections.abc")?.getattr(&*value::text("Coroutine")?)?;
     coroutine.call_method1(&*value::text("register")?, class)?;
-    Ok(())
+    Ok(place)
 }

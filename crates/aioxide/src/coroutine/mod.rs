@@ -34,23 +34,26 @@
 //! A waiter is made with [`Waiter::create`](crate::future::Waiter): a future of ours on our loop,
 //! `loop.create_future()` on any other.
 //!
-//! Files: `drive` goes from stage to stage, `methods` is the Python side, `ready` is the awaitable
-//! of what never waits.
+//! Files: `drive` goes from stage to stage, `methods` is the Python side, `introspection` what
+//! `inspect` and debuggers see, `ready` the awaitable of what never waits.
 
 mod drive;
+mod introspection;
 mod methods;
 mod ready;
 
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use crate::ffi::{Class, Inst, Native, Object, Own, Res, Slot, Visit};
+use crate::ffi::{Class, Inst, Native, Object, Own, Res, Slot, Visit, origin};
 
+pub(crate) use introspection::{readable, use_helpers};
 pub(crate) use methods::{build, is_ours};
 pub(crate) use ready::ready;
 
 /// Makes the classes that all coroutines share.
 pub(crate) fn build_shared() -> Res<()> {
+    origin::find()?;
     methods::build_iterator()?;
     ready::build()
 }
@@ -106,6 +109,8 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Coroutine<O> {
     stage: Cell<Stage>,
+    /// It has a `cr_origin`, or names that were set: see `introspection`.
+    has_extra: Cell<bool>,
     /// What is awaited, as its iterator; empty while suspended in a [`Step::Pass`].
     awaiting: Slot,
     operation: O,
@@ -125,6 +130,7 @@ impl<O: Operation> Native for Coroutine<O> {
     const SUBCLASSABLE: bool = false;
     const TRACKED: bool = O::TRACKED;
     const FINALIZER: bool = true;
+    const WEAK_REFERENCES: bool = true;
 
     #[inline(always)]
     fn class() -> &'static Class<Self> {
@@ -133,6 +139,7 @@ impl<O: Operation> Native for Coroutine<O> {
     fn empty() -> Self {
         Coroutine {
             stage: Cell::new(Stage::Finished),
+            has_extra: Cell::new(false),
             awaiting: Slot::default(),
             operation: O::default(),
         }
@@ -151,6 +158,12 @@ impl<O: Operation> Native for Coroutine<O> {
     fn finalize(this: &Inst<Self>) {
         drive::forgotten(this);
     }
+    #[inline]
+    fn on_dealloc(this: &Inst<Self>) {
+        if this.has_extra.get() {
+            introspection::drop_extra(this);
+        }
+    }
 }
 
 impl<O: Operation> Inst<Coroutine<O>> {
@@ -164,9 +177,14 @@ impl<O: Operation> Inst<Coroutine<O>> {
 /// A call that has not begun.
 #[inline]
 pub(crate) fn create<O: Operation>(operation: O) -> Res<Own<Coroutine<O>>> {
-    O::class().create(Coroutine {
+    let made = O::class().create(Coroutine {
         stage: Cell::new(Stage::Created),
+        has_extra: Cell::new(false),
         awaiting: Slot::default(),
         operation,
-    })
+    })?;
+    if origin::depth() > 0 {
+        introspection::record_origin(&made)?;
+    }
+    Ok(made)
 }

@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 
+use super::introspection::get_class;
 use super::methods::{refuse_copy, register};
 use crate::ffi::method::flag;
 use crate::ffi::module::Global;
@@ -22,6 +23,7 @@ impl Native for Ready {
     const NAME: &'static CStr = c"aioxide.Ready";
     const SUBCLASSABLE: bool = false;
     const TRACKED: bool = false;
+    const WEAK_REFERENCES: bool = true;
 
     fn class() -> &'static Class<Self> {
         &CLASS
@@ -101,6 +103,14 @@ pub(super) fn build() -> Res<()> {
                 c"throw($self, exception, /)\n--\n\nRaises the exception.",
             )
             .method0(c"close", close, c"close($self, /)\n--\n\nDoes nothing.")
+            .getter(
+                c"__class__",
+                get_class,
+                c"types.CoroutineType, as isinstance() asks.",
+            )
+            .getter(c"cr_code", none, c"None: it never runs.")
+            .getter(c"cr_frame", none, c"None: it has ended.")
+            .getter(c"cr_origin", none, c"None: there is one for everybody.")
             .getter(c"__name__", name, c"The name.")
             .getter(c"__qualname__", name, c"The name.")
             .getter(c"cr_running", no, c"Whether a step is under way.")

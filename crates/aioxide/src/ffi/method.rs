@@ -115,20 +115,25 @@ impl<T: Native> TypeBuilder<T> {
         self
     }
 
-    /// Tells CPython where the instance dict and the list of weak references lie.
-    pub(super) fn instance_dict(&mut self, dict: usize, weak_list: usize) {
-        for (name, offset) in [
-            (c"__dictoffset__", dict),
-            (c"__weaklistoffset__", weak_list),
-        ] {
-            self.members.push(ffi::PyMemberDef {
-                name: name.as_ptr(),
-                type_code: ffi::Py_T_PYSSIZET,
-                offset: offset.cast_signed(),
-                flags: ffi::Py_READONLY,
-                doc: ptr::null(),
-            });
-        }
+    /// Tells CPython where something lies in an instance.
+    fn offset(&mut self, name: &'static CStr, offset: usize) {
+        self.members.push(ffi::PyMemberDef {
+            name: name.as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: offset.cast_signed(),
+            flags: ffi::Py_READONLY,
+            doc: ptr::null(),
+        });
+    }
+
+    /// Tells CPython where the list of weak references lies.
+    pub(super) fn weak_list(&mut self, offset: usize) {
+        self.offset(c"__weaklistoffset__", offset);
+    }
+
+    /// Tells CPython where the instance dict lies.
+    pub(super) fn instance_dict(&mut self, offset: usize) {
+        self.offset(c"__dictoffset__", offset);
         self.getset.push(ffi::PyGetSetDef {
             name: c"__dict__".as_ptr(),
             get: Some(ffi::PyObject_GenericGetDict),
@@ -140,13 +145,7 @@ impl<T: Native> TypeBuilder<T> {
 
     /// Tells CPython where an instance's vectorcall function lies, and makes `__call__` use it.
     pub(super) fn vectorcall(&mut self, offset: usize) {
-        self.members.push(ffi::PyMemberDef {
-            name: c"__vectorcalloffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: offset.cast_signed(),
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        });
+        self.offset(c"__vectorcalloffset__", offset);
         self.slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void);
     }
 

@@ -105,7 +105,7 @@ names! {
     set, clear,
     pending, read, join, _closed, _ssl_protocol, _is_transport_closing, _sslobj, _do_handshake, _do_flush, _do_shutdown, _do_read, _do_read__copied, _do_read__buffered,
     _do_write, _write_appdata, _process_outgoing, _control_app_writing, _control_ssl_reading, _get_write_buffer_size, _get_read_buffer_size,
-    _fatal_error, _call_eof_received, _start_shutdown,
+    _fatal_error, _call_eof_received, _start_shutdown, _warn_unawaited_coroutine, cr_frame, cr_origin,
 }
 
 /// Objects of asyncio and the standard library that our code calls or derives from.
@@ -163,6 +163,8 @@ pub(crate) struct Imports {
     pub(crate) extract_stack: Object,
     pub(crate) format_callback_source: Object,
     pub(crate) iscoroutine: Object,
+    pub(crate) coroutine_type: Object,
+    pub(crate) warnings: Object,
     pub(crate) get_event_loop: Object,
     pub(crate) get_running_loop: Object,
     pub(crate) enter_task: Object,
@@ -253,6 +255,8 @@ impl Imports {
             extract_stack: member(&format_helpers, "extract_stack")?,
             format_callback_source: member(&format_helpers, "_format_callback_source")?,
             iscoroutine: member(&*import("asyncio.coroutines")?, "iscoroutine")?,
+            coroutine_type: member(&*import("types")?, "CoroutineType")?,
+            warnings: import("warnings")?,
             get_event_loop: member(&events, "get_event_loop")?,
             get_running_loop: member(&c_asyncio, "get_running_loop")?,
             enter_task: member(&c_asyncio, "_enter_task")?,

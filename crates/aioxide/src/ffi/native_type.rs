@@ -50,6 +50,8 @@ pub(crate) trait Native: Sized + 'static {
     /// Whether instances take attributes and weak references, for a base that has no place for
     /// them.
     const INSTANCE_DICT: bool = false;
+    /// Whether instances take weak references, without an instance dict.
+    const WEAK_REFERENCES: bool = false;
     /// Whether instances are called by vectorcall, through a function that is the state's first
     /// field.
     const VECTORCALL: bool = false;
@@ -144,6 +146,13 @@ impl<T: Native> Class<T> {
         debug_assert!(!self.ptype.get().is_null());
         // SAFETY: made at import and never freed.
         unsafe { Any::from_ptr(self.ptype.get().cast()) }
+    }
+
+    /// The number that CPython gave to the present state of the class; 0 for none.
+    #[inline(always)]
+    pub(crate) fn version(&self) -> u32 {
+        // SAFETY: reads a field of a type that is made at import and never freed.
+        unsafe { (*self.ptype.get()).tp_version_tag }
     }
 
     /// How many instances are alive (leak tests count them).
@@ -318,7 +327,12 @@ impl<T: Native> Class<T> {
             let references = dict + size_of::<usize>();
             size = references + size_of::<usize>();
             self.dict_offset.set(Some(dict));
-            builder.instance_dict(dict, references);
+            builder.instance_dict(dict);
+            builder.weak_list(references);
+        } else if T::WEAK_REFERENCES {
+            let references = size.next_multiple_of(align_of::<usize>());
+            size = references + size_of::<usize>();
+            builder.weak_list(references);
         }
         if T::VECTORCALL {
             flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL;

@@ -6,6 +6,10 @@
 //! also written on every await and at the end of every task, through functions that `_asyncio` has
 //! for it; writing the field itself costs a tenth of the call.
 //!
+//! A task keeps its coroutine there and nowhere else, if it is one that the debugger can read: a
+//! library that exchanges a task's coroutine in memory (greenback) finds it in one place. Of any
+//! other the task has the coroutine itself, and the base's field holds one for the debugger.
+//!
 //! The offsets are private, so they are found, not assumed: stock objects are made with known
 //! contents and their memory is searched. What is not found exactly once is not used: then `ps`
 //! shows less, `_asyncio`'s functions are called, and nothing else changes.
@@ -158,20 +162,39 @@ pub(crate) fn is_active() -> bool {
 
 /// Fills the base's fields of a new task. The base's own clear drops them.
 #[inline]
-pub(crate) fn fill(task: &Any, coro: &Any, name: &Any) {
+pub(crate) fn fill(task: &Any, coro: Option<&Any>, name: &Any) {
     let Some(offsets) = FOUND.0.get().debugger else {
         return;
     };
-    set(task, offsets.coro, coro);
-    set(task, offsets.name, name);
+    replace(task, offsets.coro, coro);
+    replace(task, offsets.name, Some(name));
     // SAFETY: a byte inside the base's struct, found to be the flag.
     unsafe { task.as_ptr().cast::<u8>().add(offsets.is_task).write(1) };
+}
+
+/// The coroutine in the base's field.
+#[inline]
+pub(crate) fn coroutine(task: &Any) -> Option<Object> {
+    let offsets = FOUND.0.get().debugger?;
+    // SAFETY: the field holds NULL or a reference: ours, or that of a library which has put another
+    // coroutine there, as it does with `_asyncio`'s tasks.
+    unsafe {
+        let coro = *field(task, offsets.coro);
+        (!coro.is_null()).then(|| Any::from_ptr(coro).own())
+    }
+}
+
+/// Puts another coroutine into the base's field, or none.
+pub(crate) fn set_coroutine(task: &Any, coro: Option<&Any>) {
+    if let Some(offsets) = FOUND.0.get().debugger {
+        replace(task, offsets.coro, coro);
+    }
 }
 
 /// Follows `Task.set_name`.
 pub(crate) fn rename(task: &Any, name: &Any) {
     if let Some(offsets) = FOUND.0.get().debugger {
-        set(task, offsets.name, name);
+        replace(task, offsets.name, Some(name));
     }
 }
 
@@ -184,11 +207,12 @@ unsafe fn field(object: &Any, offset: usize) -> *mut *mut ffi::PyObject {
 }
 
 #[inline]
-fn set(task: &Any, offset: usize, object: &Any) {
+fn replace(task: &Any, offset: usize, object: Option<&Any>) {
     // SAFETY: the field holds NULL or a reference that we put there; the old one is dropped after
     // the new one is in place.
     unsafe {
-        let old = field(task, offset).replace(object.own().into_ptr());
+        let new = object.map_or(std::ptr::null_mut(), |object| object.own().into_ptr());
+        let old = field(task, offset).replace(new);
         if !old.is_null() {
             drop(Object::from_owned(old));
         }

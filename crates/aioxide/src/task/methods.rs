@@ -110,7 +110,7 @@ fn set_up(this: &Inst<Task>, new: &NewTask<'_>) -> Res<()> {
     this.must_cancel.set(false);
     this.cancel_requests.set(0);
     this.log_destroy_pending.set(true);
-    this.coro.set(new.coro.own());
+    let shown = this.set_coroutine(new.coro)?;
     match new.name {
         Some(name) if !name.is_none() => {
             let name = if name.is_str() {
@@ -119,7 +119,7 @@ fn set_up(this: &Inst<Task>, new: &NewTask<'_>) -> Res<()> {
                 name.str()?
             };
             if task_mirror::is_active() {
-                task_mirror::fill(this.as_any(), new.coro, &name);
+                task_mirror::fill(this.as_any(), shown.as_deref(), &name);
             }
             this.name.set(name);
         }
@@ -128,7 +128,7 @@ fn set_up(this: &Inst<Task>, new: &NewTask<'_>) -> Res<()> {
             this.number.set(next_number());
             if task_mirror::is_active() {
                 let number = value::uint(this.number.get())?;
-                task_mirror::fill(this.as_any(), new.coro, &number);
+                task_mirror::fill(this.as_any(), shown.as_deref(), &number);
             }
         }
     }
@@ -157,7 +157,7 @@ fn start_eagerly(this: &Inst<Task>) -> Res<()> {
     let raised = result.err().map(Raised::take);
     let swapped = registry::swap(&loop_, &before);
     if this.is_done() {
-        this.coro.clear();
+        this.clear_coroutine();
     }
     match (raised, swapped) {
         (Some(exception), _) => Err(Raised::raise(exception)),
@@ -261,7 +261,17 @@ fn print_stack(this: &Inst<Task>, args: Args<'_>) -> Res<Object> {
 }
 
 fn get_coro(this: &Inst<Task>) -> Res<Object> {
-    Ok(this.coro.get_or_none())
+    Ok(this.coroutine().unwrap_or_else(value::none))
+}
+
+/// asyncio's own task in C refuses this, the one in Python does not. Libraries that exchange the
+/// coroutine of a task try it before they write into its memory.
+fn set_coro(this: &Inst<Task>, coro: Option<&Any>) -> Res<()> {
+    let coro = no_delete(coro)?;
+    check_coroutine(coro)?;
+    let shown = this.set_coroutine(coro)?;
+    task_mirror::set_coroutine(this.as_any(), shown.as_deref());
+    Ok(())
 }
 
 fn get_context(this: &Inst<Task>) -> Res<Object> {
@@ -301,7 +311,7 @@ pub(super) fn build(class: &'static Class<Task>) -> Res<()> {
             .method0(c"get_context", get_context, c"get_context($self, /)\n--\n\nThe contextvars.Context of the task.")
             .method0(c"get_name", get_name, c"get_name($self, /)\n--\n\nThe name, Task-N if none was given.")
             .method1(c"set_name", set_name, c"set_name($self, value, /)\n--\n\nSet the name; what is no str is converted.")
-            .getter(c"_coro", get_coro, c"The coroutine.")
+            .attribute(c"_coro", get_coro, set_coro, c"The coroutine.")
             .getter(c"_fut_waiter", get_waiter, c"The future that the task waits for, or None.")
             .getter(c"_must_cancel", get_must_cancel, c"Whether the next step throws CancelledError.")
             .attribute(c"_log_destroy_pending", get_log_destroy_pending, set_log_destroy_pending, c"Whether destroying the pending task is reported.")

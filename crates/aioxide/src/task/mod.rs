@@ -43,7 +43,8 @@ use crate::ffi::family;
 use crate::ffi::method::BoundMethod;
 use crate::ffi::module::{Global, imports, names};
 use crate::ffi::weak_list::{Listed, Place};
-use crate::ffi::{Any, Class, Inst, Native, Object, Res, Slot, Visit, value};
+use crate::coroutine;
+use crate::ffi::{Any, Class, Inst, Native, Object, Res, Slot, Visit, task_mirror, value};
 use crate::future::{FutureLike, FutureState, finalize_future};
 
 pub(crate) use cancel::{Mark as CancelMark, cancel, cancel_foreign, cancel_gathering};
@@ -56,6 +57,7 @@ pub(crate) use step_call::StepCall;
 #[repr(C)]
 pub(crate) struct Task {
     future: FutureState,
+    /// The coroutine, if it does not stand in the base's field: see `ffi::task_mirror`.
     coro: Slot,
     context: Slot,
     /// The future that the task waits for (`_fut_waiter`).
@@ -176,6 +178,46 @@ impl Inst<Task> {
     /// Whether `function` equals this task's wakeup method.
     pub(crate) fn is_wakeup_method(&self, function: &Any) -> Res<bool> {
         self.wakeup_method()?.equals(function)
+    }
+
+    /// The coroutine, which is in one of two places.
+    #[inline]
+    fn coroutine(&self) -> Option<Object> {
+        match self.coro.get() {
+            None => task_mirror::coroutine(self.as_any()),
+            coro => coro,
+        }
+    }
+
+    /// Takes the coroutine. Returns what the base's field is to hold, where a debugger reads it.
+    #[inline]
+    fn set_coroutine(&self, coro: &Any) -> Res<Option<Object>> {
+        if !task_mirror::is_active() {
+            self.coro.set(coro.own());
+            return Ok(None);
+        }
+        if coro.is_native_coroutine() || coro.is_generator() {
+            self.coro.clear();
+            return Ok(Some(coro.own()));
+        }
+        let shown = coroutine::readable(coro)?;
+        self.coro.set(coro.own());
+        Ok(shown)
+    }
+
+    /// A coroutine that the debugger cannot read has yielded: shows it what that one awaits.
+    #[inline]
+    fn show_awaited(&self, coro: &Any) -> Res<()> {
+        if task_mirror::is_active() && self.coro.is_some() {
+            let shown = coroutine::readable(coro)?;
+            task_mirror::set_coroutine(self.as_any(), shown.as_deref());
+        }
+        Ok(())
+    }
+
+    fn clear_coroutine(&self) {
+        self.coro.clear();
+        task_mirror::set_coroutine(self.as_any(), None);
     }
 
     pub(crate) fn context(&self) -> Object {

@@ -86,7 +86,7 @@ pub(crate) fn step(this: &Inst<Task>, mut exception: Option<Object>) -> Res<()> 
         this.must_cancel.set(false);
     }
     this.waiter.clear();
-    let Some(coro) = this.coro.get() else {
+    let Some(coro) = this.coroutine() else {
         return Err(Raised::runtime("uninitialized Task object"));
     };
     let sent = match exception {
@@ -94,7 +94,10 @@ pub(crate) fn step(this: &Inst<Task>, mut exception: Option<Object>) -> Res<()> 
         Some(exception) => throw(&coro, &exception),
     };
     match sent {
-        Ok(Sent::Yielded(object)) => wait_for(this, &object),
+        Ok(Sent::Yielded(object)) => {
+            this.show_awaited(&coro)?;
+            wait_for(this, &object)
+        }
         Ok(Sent::Returned(result)) => finish(this, result),
         Err(raised) => fail(this, raised),
     }
