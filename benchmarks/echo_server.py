@@ -31,6 +31,20 @@ class Echo(asyncio.Protocol):
         self.transport.write(data)
 
 
+def touch(transport: asyncio.BaseTransport | asyncio.StreamWriter) -> None:
+    """Set an option through the connection's socket, as real servers do for every connection."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class Touched(Echo):
+    """A server that sets TCP_NODELAY, as aiohttp does."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        touch(transport)
+
+
 class ThreeWrites(Echo):
     """The same bytes in three pieces, as status line, headers and body are written."""
 
@@ -96,7 +110,16 @@ def stream_handler(mode: str, size: int) -> Handler:
         finally:
             writer.close()
 
-    return {"streams": handle, "readline": handle_lines, "readexactly": handle_exactly}[mode]
+    async def handle_touched(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        touch(writer)
+        await handle(reader, writer)
+
+    return {
+        "streams": handle,
+        "touched-streams": handle_touched,
+        "readline": handle_lines,
+        "readexactly": handle_exactly,
+    }[mode]
 
 
 async def echo_sock(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
@@ -119,8 +142,13 @@ async def accept_socks(env: Environment, listener: socket.socket) -> None:
         task.add_done_callback(tasks.discard)
 
 
-PROTOCOLS = {"protocol": Echo, "three-writes": ThreeWrites, "buffered": BufferedEcho}
-STREAMS = ("streams", "readline", "readexactly")
+PROTOCOLS = {
+    "protocol": Echo,
+    "touched-protocol": Touched,
+    "three-writes": ThreeWrites,
+    "buffered": BufferedEcho,
+}
+STREAMS = ("streams", "touched-streams", "readline", "readexactly")
 KEPT: list[Any] = []
 """What must live as long as the process."""
 

@@ -3,7 +3,8 @@
     python benchmarks/memory.py
 
 Each server is a fresh process. A few connections come first, so that what a server makes once is
-there; then 5,000 more (1,000 over TLS) say one byte, get it back and keep silent. What the kernel
+there; then 5,000 more (1,000 over TLS) say one byte, get it back and keep silent. A touched
+connection has had an option set through its socket, as in most real servers. What the kernel
 keeps for their sockets is not in the figure; what OpenSSL keeps is.
 """
 
@@ -89,6 +90,16 @@ def row(mode: str) -> Row:
     )
 
 
+def touched_row(mode: str) -> Row:
+    return Row(
+        name=f"touched-{mode}",
+        title=f"memory of an idle connection with TCP_NODELAY set, {MODES[mode]}",
+        server=("echo_server", f"touched-{mode}"),
+        load=("hold", "--connections", str(CONNECTIONS)),
+        short=True,
+    )
+
+
 def tls_row(mode: str) -> Row:
     return Row(
         name=f"tls-idle-{mode}",
@@ -102,7 +113,11 @@ BENCHMARK = served.benchmark(
     name="memory",
     title="Memory of idle connections",
     about="Connections that have spoken once and keep silent; the kernel's own share is left out.",
-    rows=[row("protocol"), row("streams"), tls_row("protocol"), tls_row("streams")],
+    rows=[
+        *(touched_row(mode) for mode in MODES),
+        *(row(mode) for mode in MODES),
+        *(tls_row(mode) for mode in MODES),
+    ],
     open_session=open_session,
     key="kib_per_connection",
     unit="KiB",

@@ -1,9 +1,6 @@
 //! The bounds of the calling thread's stack.
 
-#![allow(
-    unsafe_code,
-    reason = "pthread_getattr_np, which rustix does not have"
-)]
+#![allow(unsafe_code, reason = "pthread_getattr_np, which rustix does not have")]
 
 use std::mem::MaybeUninit;
 

@@ -30,7 +30,9 @@ static HELPERS: Global<Helpers> = Global::new();
 /// `_use_introspection(stub, origin)`.
 pub(crate) fn use_helpers(args: Args<'_>) -> Res<Object> {
     let &[stub, creation] = args.positional else {
-        return Err(Raised::type_error("_use_introspection() takes two functions"));
+        return Err(Raised::type_error(
+            "_use_introspection() takes two functions",
+        ));
     };
     HELPERS.set(Helpers {
         stub: stub.own(),
@@ -63,7 +65,9 @@ fn stub(qualname: &str) -> Res<Object> {
 fn stub_item(qualname: &str, index: usize) -> Res<Object> {
     match stub(qualname)?.tuple_items().get(index) {
         Some(item) => Ok(item.own()),
-        None => Err(Raised::type_error("a stub is a code object and a coroutine")),
+        None => Err(Raised::type_error(
+            "a stub is a code object and a coroutine",
+        )),
     }
 }
 
@@ -176,7 +180,10 @@ pub(super) fn record_origin<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<()> 
 
 /// "was never awaited", with the place of creation if that is recorded.
 pub(super) fn warn_unawaited<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<()> {
-    match imports().warnings.getattr_opt(&names()._warn_unawaited_coroutine)? {
+    match imports()
+        .warnings
+        .getattr_opt(&names()._warn_unawaited_coroutine)?
+    {
         Some(warn) => warn.call1(this.as_any()).map(drop),
         None => {
             let name = get_qualname(this)?.text_lossy();
@@ -215,7 +222,11 @@ fn get_qualname<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
 }
 
 fn set_qualname<O: Operation>(this: &Inst<Coroutine<O>>, name: Option<&Any>) -> Res<()> {
-    set_extra(this, &names().__qualname__, &*name_of(name, "__qualname__")?)
+    set_extra(
+        this,
+        &names().__qualname__,
+        &*name_of(name, "__qualname__")?,
+    )
 }
 
 fn get_code<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
@@ -245,9 +256,7 @@ fn repr<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
 }
 
 /// The attributes that a coroutine of any function has.
-pub(super) fn attributes<O: Operation>(
-    b: TypeBuilder<Coroutine<O>>,
-) -> TypeBuilder<Coroutine<O>> {
+pub(super) fn attributes<O: Operation>(b: TypeBuilder<Coroutine<O>>) -> TypeBuilder<Coroutine<O>> {
     b.repr(repr)
         .getter(
             c"__class__",

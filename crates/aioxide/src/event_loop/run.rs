@@ -18,7 +18,7 @@ use super::{Driver, Entry, LoopCore};
 use crate::ffi::error::{check_signals, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Inst, Object, Raised, Res, context, gil, value};
+use crate::ffi::{Any, Inst, Object, Raised, Res, audit, context, gil, value};
 use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
 use crate::tuning;
@@ -309,6 +309,7 @@ fn run(this: &Inst<LoopCore>) -> Res<Object> {
     this.check_open()?;
     // The loop must outlive the run, whatever a callback does to the last reference.
     let alive = this.own();
+    let _departures = audit::Departures::listen(this.as_any(), flush_before_departure);
     if imports().current_tasks.is_some() {
         alive.run()?;
         return Ok(value::none());
@@ -322,6 +323,14 @@ fn run(this: &Inst<LoopCore>) -> Res<Object> {
         return Err(Raised::raise(exception));
     }
     Ok(value::none())
+}
+
+/// A callback starts a program or a thread, sends a signal, sleeps: what it has written goes first.
+fn flush_before_departure(this: &Any) -> Res<()> {
+    match this.downcast::<LoopCore>() {
+        Some(core) if !core.cork().is_empty() => core.uncork(),
+        _ => Ok(()),
+    }
 }
 
 fn run_once(this: &Inst<LoopCore>) -> Res<Object> {

@@ -74,12 +74,8 @@ mod handler {
     impl Drop for Handler {
         fn drop(&mut self) {
             // Fails if another thread has come through since.
-            let _ = LAST.compare_exchange(
-                thread_pointer(),
-                0,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let _ =
+                LAST.compare_exchange(thread_pointer(), 0, Ordering::Relaxed, Ordering::Relaxed);
             // SAFETY: a thread-local value is dropped by its own thread, once; `push` has pushed it, and
             // popped it is known to nobody else.
             unsafe {

@@ -111,10 +111,7 @@ static OUTERMOST: Outermost = Outermost(Cell::new(0));
 /// # Safety
 /// CPython is deallocating `object`, which `free` finishes, exactly once and on this thread.
 #[inline(always)]
-pub(super) unsafe fn deallocate(
-    object: *mut ffi::PyObject,
-    free: unsafe fn(*mut ffi::PyObject),
-) {
+pub(super) unsafe fn deallocate(object: *mut ffi::PyObject, free: unsafe fn(*mut ffi::PyObject)) {
     let here = here();
     let outermost = OUTERMOST.0.get();
     if outermost == 0 {

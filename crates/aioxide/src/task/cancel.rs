@@ -148,7 +148,10 @@ impl<'a> Walk<'a> {
             }
             Err(_) => {
                 level.unmark();
-                Err(Raised::new(Kind::Memory, "no memory to cancel so many tasks"))
+                Err(Raised::new(
+                    Kind::Memory,
+                    "no memory to cancel so many tasks",
+                ))
             }
         }
     }

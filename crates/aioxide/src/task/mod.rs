@@ -39,11 +39,11 @@ mod step_call;
 
 use std::cell::Cell;
 
+use crate::coroutine;
 use crate::ffi::family;
 use crate::ffi::method::BoundMethod;
 use crate::ffi::module::{Global, imports, names};
 use crate::ffi::weak_list::{Listed, Place};
-use crate::coroutine;
 use crate::ffi::{Any, Class, Inst, Native, Object, Res, Slot, Visit, task_mirror, value};
 use crate::future::{FutureLike, FutureState, finalize_future};
 

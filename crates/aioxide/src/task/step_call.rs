@@ -62,10 +62,9 @@ fn get_self(this: &Inst<StepCall>) -> Res<Object> {
 }
 
 fn get_qualname(this: &Inst<StepCall>) -> Res<Object> {
-    let coro = this
-        .task
-        .get()
-        .map_or_else(value::none, |task| task.coroutine().unwrap_or_else(value::none));
+    let coro = this.task.get().map_or_else(value::none, |task| {
+        task.coroutine().unwrap_or_else(value::none)
+    });
     match coro.getattr_opt(&names().__qualname__)? {
         Some(name) => Ok(name),
         None => coro.class().getattr(&names().__qualname__),

@@ -52,6 +52,7 @@ pub(crate) struct Cork {
     /// How many bytes are corked in all transports.
     bytes: Cell<usize>,
     /// Empty lists of chunks with their memory, for the next iteration.
+    #[allow(clippy::vec_box, reason = "a queue takes the box, and gives it back")]
     spare: RefCell<Vec<Box<Chunks>>>,
 }
 
@@ -95,6 +96,7 @@ impl Cork {
         self.bytes.set(self.bytes.get().saturating_sub(size));
     }
 
+    #[allow(clippy::unnecessary_box_returns, reason = "a queue takes the box")]
     fn spare(&self) -> Box<Chunks> {
         self.spare.borrow_mut().pop().unwrap_or_default()
     }
@@ -153,18 +155,18 @@ impl Inst<StreamTransport> {
     #[inline]
     pub(super) fn cork(&self, data: &Any, slice: &[u8]) -> Option<Res<()>> {
         let core = self.common.loop_.get()?;
-        let cork = core.cork();
+        let all = core.cork();
         if !self.corked.get() {
             // More than this would be flushed at once.
-            if slice.len() as u64 > self.most_corked() || !cork.open.get() || self.is_exposed() {
+            if slice.len() as u64 > self.most_corked() || !all.open.get() || self.is_exposed() {
                 return None;
             }
             self.out
                 .queue
                 .borrow_mut()
-                .push_with(Chunk::whole(data, slice), || cork.spare());
+                .push_with(Chunk::whole(data, slice), || all.spare());
             self.enlist(&core);
-            cork.grow(slice.len());
+            all.grow(slice.len());
             return Some(core.uncork_if_many());
         }
         let size = {
@@ -174,10 +176,10 @@ impl Inst<StreamTransport> {
             } else {
                 Chunk::of(data, slice, 0)
             };
-            queue.push_with(chunk, || cork.spare());
+            queue.push_with(chunk, || all.spare());
             queue.size()
         };
-        cork.grow(slice.len());
+        all.grow(slice.len());
         Some(self.uncork_if_much(&core, size))
     }
 
@@ -186,9 +188,9 @@ impl Inst<StreamTransport> {
         let Some(core) = self.common.loop_.get() else {
             return Err(chunks);
         };
-        let cork = core.cork();
+        let all = core.cork();
         if !self.corked.get() {
-            if !cork.open.get() || self.is_exposed() || chunks.iter().all(Chunk::is_empty) {
+            if !all.open.get() || self.is_exposed() || chunks.iter().all(Chunk::is_empty) {
                 return Err(chunks);
             }
             self.enlist(&core);
@@ -197,9 +199,9 @@ impl Inst<StreamTransport> {
             let mut queue = self.out.queue.borrow_mut();
             let before = queue.size();
             for chunk in chunks {
-                queue.push_with(chunk, || cork.spare());
+                queue.push_with(chunk, || all.spare());
             }
-            cork.grow(queue.size() - before);
+            all.grow(queue.size() - before);
             queue.size()
         };
         Ok(self.uncork_if_much(&core, size))

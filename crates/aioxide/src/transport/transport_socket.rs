@@ -329,17 +329,19 @@ fn repr(this: &Inst<TransportSocket>) -> Res<Object> {
         Answers::Socket(sock) => text(&*sock.call_method0(&names().fileno)?)?,
         Answers::Bare(transport) => transport.common.fd.get().to_string(),
     };
-    let mut shown = format!(
-        "<asyncio.TransportSocket fd={fd}, family={}, type={}, proto={}",
-        text(&*this.family()?)?,
-        text(&*this.socket_type()?)?,
-        text(&*this.proto()?)?
-    );
+    let mut shown = vec![
+        format!("<asyncio.TransportSocket fd={fd}"),
+        format!("family={}", text(&*this.family()?)?),
+        format!("type={}", text(&*this.socket_type()?)?),
+        format!("proto={}", text(&*this.proto()?)?),
+    ];
     if fd != "-1" {
-        for (name, address) in [("laddr", getsockname(this)), ("raddr", getpeername(this))] {
-            match address {
+        let addresses: [(&str, fn(&Inst<TransportSocket>) -> Res<Object>); 2] =
+            [("laddr", getsockname), ("raddr", getpeername)];
+        for (name, address) in addresses {
+            match address(this) {
                 Ok(address) if address.is_truthy()? => {
-                    shown.push_str(&format!(", {name}={}", text(&address)?));
+                    shown.push(format!("{name}={}", text(&address)?));
                 }
                 Ok(_) => {}
                 Err(raised) if raised.matches(Kind::Os.as_any()) => raised.discard(),
@@ -347,8 +349,7 @@ fn repr(this: &Inst<TransportSocket>) -> Res<Object> {
             }
         }
     }
-    shown.push('>');
-    value::text(&shown)
+    value::text(&format!("{}>", shown.join(", ")))
 }
 
 fn init(this: &Inst<TransportSocket>, args: Args<'_>) -> Res<()> {
