@@ -284,6 +284,20 @@ async def test_a_transport_s_descriptor_is_refused(loop: asyncio.AbstractEventLo
     far.close()
 
 
+async def test_a_callback_replaced_on_a_closed_number(loop: asyncio.AbstractEventLoop) -> None:
+    """As tornado does, whose handlers outlive the number: the kernel is not asked again."""
+    one, other = socket.socketpair()
+    number = one.detach()
+    loop.add_reader(number, len)
+    os.close(number)
+    loop.add_reader(number, len)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        loop.add_writer(number, len)
+    loop.remove_reader(number)
+    loop.remove_writer(number)
+    other.close()
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_number_reused_while_its_transport_is_collected(
     loop: asyncio.AbstractEventLoop,

@@ -96,6 +96,7 @@ impl Inst<LoopCore> {
         };
         let was_active = !watch.interest().is_empty();
         let reported = watch.reported;
+        let is_callback = matches!(watcher, Watcher::Handle(_));
         let before = watch.side(side).replace(watcher);
         watch.reported = reported - side;
         match watch.arm(reactor, fd, side) {
@@ -105,6 +106,8 @@ impl Inst<LoopCore> {
                 stale.map_or(Ok(()), Watcher::retire)?;
                 Ok(before)
             }
+            // A closed number. asyncio does not tell the kernel where nothing changes for it.
+            Err(_) if is_callback && watch.wanted() == watch.armed => Ok(before),
             Err(error) => {
                 let refused = std::mem::replace(watch.side(side), before);
                 watch.reported = reported;
