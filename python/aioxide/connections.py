@@ -78,8 +78,8 @@ class Connections(LoopPart):
     ) -> Coroutine[Any, Any, tuple[asyncio.Transport, asyncio.BaseProtocol]]:
         """Connect to a TCP server, or make a transport of a connected socket. A coroutine.
 
-        To an address in numbers without further options in one go; everything else is
-        ``asyncio.BaseEventLoop.create_connection``.
+        A numeric address without further options takes fewer steps of Python, in the same
+        iterations; everything else is ``asyncio.BaseEventLoop.create_connection``.
 
         Args:
             protocol_factory: makes the protocol.

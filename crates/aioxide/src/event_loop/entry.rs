@@ -10,7 +10,7 @@ use crate::handle::{self, Handle, TimerHandle, run_owned};
 use crate::sock_op::SockOp;
 use crate::task::{self, StepCall, Task};
 use crate::transport::{
-    self, DatagramTransport, Listener, ReadPipeTransport, SendFile, StreamTransport,
+    self, DatagramTransport, Incoming, Listener, ReadPipeTransport, SendFile, StreamTransport,
     WritePipeTransport,
 };
 
@@ -40,6 +40,8 @@ pub(crate) enum Entry {
     SendFile(Own<SendFile>),
     /// Connections are there to accept.
     Listener(Own<Listener>),
+    /// A connection was accepted: where asyncio has a task's first step.
+    Incoming(Box<Incoming>),
     /// A `sock_*` operation whose descriptor is ready.
     Sock(Own<SockOp>),
     /// A sleep is over: the future gets the result that lies in it.
@@ -104,6 +106,10 @@ impl Entry {
                 core.leave_task()?;
                 transport::accept(&listener)
             }
+            Entry::Incoming(incoming) => {
+                core.leave_task()?;
+                incoming.serve()
+            }
             Entry::Sock(op) => {
                 core.leave_task()?;
                 op.ready()
@@ -156,6 +162,7 @@ impl Entry {
             Entry::ReadPipe(transport, event) => transport::describe(transport, *event)?,
             Entry::WritePipe(transport, event) => transport::describe(transport, *event)?,
             Entry::Listener(listener) => transport::describe_accept(listener)?,
+            Entry::Incoming(incoming) => transport::describe_accept(incoming.listener())?,
             Entry::Sock(op) => op.describe()?,
             Entry::SendFile(op) => op.describe()?,
             Entry::Resolve(future) => future.as_any().own(),
@@ -180,6 +187,7 @@ impl Entry {
             | Entry::WritePipe(..)
             | Entry::SendFile(_)
             | Entry::Listener(_)
+            | Entry::Incoming(_)
             | Entry::Sock(_)
             | Entry::Resolve(_)
             | Entry::Observe(..)
@@ -200,6 +208,7 @@ impl Entry {
             Entry::ReadPipe(transport, _) => visit.native(transport),
             Entry::WritePipe(transport, _) => visit.native(transport),
             Entry::Listener(listener) => visit.native(listener),
+            Entry::Incoming(incoming) => incoming.traverse(visit),
             Entry::Sock(op) => visit.native(op),
             Entry::SendFile(op) => visit.native(op),
             Entry::Resolve(future) => visit.native(future),

@@ -38,16 +38,6 @@ pub(super) enum Socket<'a> {
     Bare(OwnedFd, SocketKind, Option<SocketAddr>),
 }
 
-impl Socket<'_> {
-    /// Python's socket, if there is one.
-    pub(super) fn python(&self) -> Option<Object> {
-        match self {
-            Socket::Given(sock, _) | Socket::Accepted(sock, ..) => Some(sock.own()),
-            Socket::Bare(..) => None,
-        }
-    }
-}
-
 /// The answer of `sock.getsockname()` or `getpeername()`; `None` if it has none.
 pub(super) fn address(sock: &Any, method: &Any) -> Res<Object> {
     match sock.call_method0(method) {

@@ -1,48 +1,99 @@
 //! From an accepted descriptor to a transport with its protocol.
 
+//!
+//! asyncio makes a task for each accepted connection: its first step, in the next iteration, calls
+//! the protocol factory and makes the transport. Here an [`Incoming`] stands in the ready queue in
+//! place of that task.
+
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use super::accepted::{AF_UNIX, SocketKind, address_tuple};
 use super::create::{Parts, Socket, create};
-use super::listener::Listener;
-use crate::event_loop::LoopCore;
+use super::listener::{Listener, report};
+use crate::event_loop::{Entry, LoopCore};
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Inst, Object, Raised, Res, context, value};
+use crate::ffi::{Any, Inst, Object, Own, Raised, Res, Visit, context, value};
 
-/// A connection that was just accepted.
+/// A connection that was accepted and has no protocol yet.
 #[derive(Debug)]
-pub(super) struct Incoming {
-    pub(super) fd: OwnedFd,
-    pub(super) address: Option<SocketAddr>,
+pub(crate) struct Incoming {
+    listener: Own<Listener>,
+    /// A copy of the listener's, for this connection.
+    context: Object,
+    socket: Accepted,
+}
+
+#[derive(Debug)]
+enum Accepted {
+    /// Python has no socket of it yet.
+    Bare(OwnedFd, Option<SocketAddr>),
+    /// Python's socket, and the transport's `extra`.
+    Socket(Object, Object),
+}
+
+impl Incoming {
+    /// The iteration after the one that accepted it: makes protocol and transport. For the loop.
+    ///
+    /// An error is what must leave the loop; others go to the exception handler.
+    pub(crate) fn serve(self: Box<Self>) -> Res<()> {
+        let listener = self.listener.clone();
+        listener
+            .serve(*self)
+            .or_else(|raised| report(&listener, raised))
+    }
+
+    pub(crate) fn listener(&self) -> &Inst<Listener> {
+        &self.listener
+    }
+
+    pub(crate) fn traverse(&self, visit: &mut Visit) {
+        visit.native(&self.listener);
+        visit.object(&self.context);
+        if let Accepted::Socket(sock, extra) = &self.socket {
+            visit.object(sock);
+            visit.object(extra);
+        }
+    }
 }
 
 impl Inst<Listener> {
-    pub(super) fn connection(&self, incoming: Incoming) -> Res<()> {
+    pub(super) fn connection(&self, fd: OwnedFd, address: Option<SocketAddr>) -> Res<()> {
         let (Some(core), Some(ctx)) = (self.loop_.get(), self.context.get()) else {
             return Ok(());
         };
-        let ctx = context::copy_of(&ctx)?;
-        let Incoming { fd, address } = incoming;
-        match address {
+        let context = context::copy_of(&ctx)?;
+        let socket = match address {
             peer if self.connected.is_none()
                 && !core.is_debug()
                 && (peer.is_some() || self.kind().family == AF_UNIX) =>
             {
-                self.serve(&core, &ctx, Socket::Bare(fd, self.kind(), peer))
+                Accepted::Bare(fd, peer)
             }
-            address => self.connection_of_socket(&core, &ctx, fd, address),
-        }
+            address => {
+                let (sock, extra) = self.python_socket(&core, fd, address)?;
+                if let Some(connected) = self.connected.get() {
+                    let begun = context::run(&context, || connected.call(&[&sock, &extra]))?;
+                    return begun.map(drop);
+                }
+                Accepted::Socket(sock, extra)
+            }
+        };
+        core.push(Entry::Incoming(Box::new(Incoming {
+            listener: self.own(),
+            context,
+            socket,
+        })));
+        Ok(())
     }
 
-    /// With everything that asyncio makes of what was accepted.
-    fn connection_of_socket(
+    /// The socket and the `extra` that asyncio makes of what was accepted.
+    fn python_socket(
         &self,
         core: &Inst<LoopCore>,
-        ctx: &Object,
         fd: OwnedFd,
         address: Option<SocketAddr>,
-    ) -> Res<()> {
+    ) -> Res<(Object, Object)> {
         let extra = value::dict()?;
         if let Some(address) = address {
             extra.dict_set(&names().peername, &*address_tuple(&address)?)?;
@@ -51,10 +102,7 @@ impl Inst<Listener> {
         if core.is_debug() {
             self.log(&extra, &sock)?;
         }
-        match self.connected.get() {
-            Some(connected) => context::run(ctx, || connected.call(&[&sock, &extra]))?.map(drop),
-            None => self.serve(core, ctx, Socket::Accepted(&sock, self.family.get(), extra)),
-        }
+        Ok((sock, extra))
     }
 
     fn kind(&self) -> SocketKind {
@@ -64,8 +112,19 @@ impl Inst<Listener> {
         }
     }
 
-    fn serve(&self, core: &Inst<LoopCore>, ctx: &Object, socket: Socket<'_>) -> Res<()> {
-        let sock = socket.python();
+    fn serve(&self, incoming: Incoming) -> Res<()> {
+        let Some(core) = self.loop_.get() else {
+            return Ok(());
+        };
+        let core = &core;
+        let ctx = &incoming.context;
+        let mut sock = None;
+        let socket = match incoming.socket {
+            Accepted::Bare(fd, peer) => Socket::Bare(fd, self.kind(), peer),
+            Accepted::Socket(given, extra) => {
+                Socket::Accepted(sock.insert(given), self.family.get(), extra)
+            }
+        };
         let mut protocol = None;
         let made = context::run(ctx, || {
             let Some(factory) = self.factory.get() else {

@@ -1,7 +1,8 @@
 //! A listening socket: accepts what comes.
 //!
-//! No task is made for a connection: the protocol factory is called where asyncio would make the
-//! task, in a context of its own, and `connection_made` follows one turn later.
+//! No task is made for a connection. An entry in the ready queue takes the place of asyncio's task:
+//! in the next iteration it calls the protocol factory, in a context of its own, and
+//! `connection_made` follows one iteration later.
 
 use std::cell::Cell;
 use std::io;
@@ -10,7 +11,6 @@ use std::os::fd::RawFd;
 use aioxide_driver::reactor::Interest;
 use aioxide_driver::sys;
 
-use super::incoming::Incoming;
 use super::reader::is_not_ready;
 use crate::event_loop::{LoopCore, Watcher, descriptor};
 use crate::ffi::call::Signature;
@@ -96,16 +96,19 @@ impl Listener {
 
 /// Accepts what is there. For the loop.
 pub(crate) fn accept(this: &Inst<Listener>) -> Res<()> {
-    match this.accept_all() {
-        Ok(()) => Ok(()),
-        Err(raised) if raised.is_exit() => Err(raised),
-        Err(raised) => {
-            let exception = raised.take();
-            match this.loop_.get() {
-                Some(core) => handle(this, &core)?.report(Raised::raise(exception)),
-                None => Ok(()),
-            }
-        }
+    this.accept_all().or_else(|raised| report(this, raised))
+}
+
+/// Tells the loop's exception handler, unless the error is one that must leave the loop.
+#[cold]
+pub(super) fn report(this: &Inst<Listener>, raised: Raised) -> Res<()> {
+    if raised.is_exit() {
+        return Err(raised);
+    }
+    let exception = raised.take();
+    match this.loop_.get() {
+        Some(core) => handle(this, &core)?.report(Raised::raise(exception)),
+        None => Ok(()),
     }
 }
 
@@ -130,12 +133,12 @@ impl Inst<Listener> {
             return Ok(());
         }
         for _ in 0..=self.backlog.get() {
-            // A factory may have closed the server.
+            // What logs or audits a connection may have closed the server.
             if !self.active.get() {
                 return Ok(());
             }
             match sys::accept_from(self.fd.get()) {
-                Ok((fd, address)) => self.connection(Incoming { fd, address })?,
+                Ok((fd, address)) => self.connection(fd, address)?,
                 // Gone before it was accepted; the next one may be there.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if is_not_ready(&error) => return Ok(()),

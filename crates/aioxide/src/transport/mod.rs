@@ -69,6 +69,7 @@ pub(crate) use clients::Clients;
 pub(crate) use cork::{Cork, hooks as cork_hooks};
 pub(crate) use datagram::DatagramTransport;
 pub(crate) use event::{Event, describe, dispatch};
+pub(crate) use incoming::Incoming;
 pub(crate) use listener::{Listener, accept, describe_accept};
 pub(crate) use owners::owner_at;
 pub(crate) use pipe::{ReadPipeTransport, WritePipeTransport};
