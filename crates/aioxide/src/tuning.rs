@@ -7,13 +7,9 @@
 
 // Polling.
 
-/// While callbacks are ready: poll at least every so many iterations. A poll in each iteration costs
-/// 110 ns, one in every 16th 7 ns; beyond that there is nothing to gain.
-pub(crate) const POLL_ITERATIONS: u32 = 16;
-/// ... and at least every so many nanoseconds, so that long callbacks do not starve descriptors. Not
-/// oftener: what arrives together is then read, answered and sent together, and the interpreter
-/// finds each step's code in the caches. A request to aiohttp's server costs 5 % more with 50 µs.
-pub(crate) const POLL_NANOS: u64 = 500_000;
+/// While callbacks are ready and no file descriptor is watched: look for Python's signal handlers
+/// every so many iterations. asyncio's callbacks are all Python, which looks by itself.
+pub(crate) const SIGNAL_ITERATIONS: u32 = 16;
 
 // Other threads.
 

@@ -92,9 +92,10 @@ pub(crate) struct LoopCore {
     asleep: Cell<bool>,
     /// asyncio shows one of our tasks as the current one.
     current_set: Cell<bool>,
-    /// Iterations since the last poll, and when that was.
-    skipped: Cell<u32>,
-    polled_at: Cell<u64>,
+    /// Counts the iterations, and wraps around.
+    iteration: Cell<u32>,
+    /// Iterations since Python's signal handlers were last looked for.
+    unchecked: Cell<u32>,
     task_factory: Slot,
     /// Empty until it is needed first: see `scratch()`.
     scratch: RefCell<Vec<u8>>,
@@ -144,8 +145,8 @@ impl Native for LoopCore {
             thread: Cell::new(0),
             asleep: Cell::new(false),
             current_set: Cell::new(false),
-            skipped: Cell::new(0),
-            polled_at: Cell::new(0),
+            iteration: Cell::new(0),
+            unchecked: Cell::new(0),
             task_factory: Slot::default(),
             scratch: RefCell::default(),
             scratch_at: Cell::new(0),
@@ -279,6 +280,12 @@ impl LoopCore {
     #[inline]
     pub(crate) fn queued(&self) -> usize {
         self.ready.borrow().len()
+    }
+
+    /// The number of the current iteration, from its poll to its last callback.
+    #[inline(always)]
+    pub(crate) fn iteration(&self) -> u32 {
+        self.iteration.get()
     }
 
     /// `stop()` was called.

@@ -4,10 +4,10 @@
 //! iteration, a loop that was stopped before it runs makes one iteration, and `stop()` ends the
 //! loop after the iteration in which it was called.
 //!
-//! Polling costs a system call, most of an iteration's time. While callbacks are ready it is done
-//! only every `tuning::POLL_ITERATIONS` iterations or `tuning::POLL_NANOS`, whichever comes first, and after an
-//! iteration that has sent something; and not at all when no descriptor is watched. An idle loop
-//! sleeps in it, with the GIL released.
+//! Every iteration polls, as asyncio's do, unless no file descriptor is watched: then a poll could
+//! report nothing. A callback can change what the kernel would report without our knowledge
+//! (`os.write`, `socket.send`, `os.close`, a new process), so that no iteration that ran Python is
+//! known to have changed nothing. An idle loop sleeps in the poll, with the GIL released.
 
 use std::os::fd::AsRawFd;
 
@@ -31,7 +31,7 @@ const MAX_SLEEP_NANOS: u64 = 24 * 3600 * 1_000_000_000;
 impl Inst<LoopCore> {
     /// Runs until `stop()` was called; the caller has set the loop running.
     fn run(&self) -> Res<()> {
-        self.skipped.set(tuning::POLL_ITERATIONS);
+        self.unchecked.set(0);
         let result = loop {
             if let Err(raised) = self.run_once() {
                 break Err(raised);
@@ -56,12 +56,15 @@ impl Inst<LoopCore> {
     /// One iteration.
     #[inline]
     fn run_once(&self) -> Res<()> {
+        self.iteration.set(self.iteration.get().wrapping_add(1));
         // 1. Ask the kernel, sleeping if there is nothing else to do.
         let idle = self.ready.borrow().is_empty() && !self.stopping.get();
         if idle {
             self.sleep()?;
-        } else if self.poll_is_due() {
+        } else if !self.watchers.borrow().is_empty() {
             self.poll(Timeout::Now)?;
+            check_signals()?;
+        } else if self.signals_are_due() {
             check_signals()?;
         }
         // 2. Timers that are due.
@@ -105,29 +108,12 @@ impl Inst<LoopCore> {
         Ok(())
     }
 
-    /// Something was sent or closed. Who waits for it may be on this very loop, and is told in the
-    /// next turn, as on asyncio: programs write, give way once or twice, and look for the effect.
-    #[inline(always)]
-    pub(crate) fn expect_events(&self) {
-        self.skipped.set(tuning::POLL_ITERATIONS);
-    }
-
+    /// Without a poll, Python's signal handlers are looked for only now and then.
     #[inline]
-    fn poll_is_due(&self) -> bool {
-        let skipped = self.skipped.get() + 1;
-        self.skipped.set(skipped);
-        if skipped >= tuning::POLL_ITERATIONS || self.stopping.get() {
-            self.skipped.set(0);
-            return true;
-        }
-        // Only where somebody waits for a descriptor is time of interest.
-        if self.watchers.borrow().is_empty() {
-            return false;
-        }
-        let due = monotonic_ns().saturating_sub(self.polled_at.get()) >= tuning::POLL_NANOS;
-        if due {
-            self.skipped.set(0);
-        }
+    fn signals_are_due(&self) -> bool {
+        let unchecked = self.unchecked.get() + 1;
+        let due = unchecked >= tuning::SIGNAL_ITERATIONS || self.stopping.get();
+        self.unchecked.set(if due { 0 } else { unchecked });
         due
     }
 
@@ -161,7 +147,6 @@ impl Inst<LoopCore> {
                 other => other,
             },
         };
-        self.skipped.set(0);
         crate::handle::trim_pools();
         self.poll(timeout)?;
         check_signals()
@@ -189,9 +174,6 @@ impl Inst<LoopCore> {
             Err(error) => Err(Raised::os(&error)),
         };
         self.events.set(Some(buffers));
-        if !self.watchers.borrow().is_empty() {
-            self.polled_at.set(monotonic_ns());
-        }
         if woken {
             driver
                 .notifier

@@ -3,8 +3,6 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use aioxide_driver::reactor::Interest;
-
 use super::connect::is_nonblocking;
 use super::{Method, NO_FD, SOCK_OP, SockCall, SockOp};
 use crate::coroutine::{Operation, Outcome, Step};
@@ -102,9 +100,6 @@ impl SockCall {
 impl Inst<SockOp> {
     #[inline]
     pub(super) fn first_step(&self, core: &Inst<LoopCore>) -> Res<Step> {
-        if self.method.side() == Interest::WRITE {
-            core.expect_events();
-        }
         match self.first_attempt()? {
             Some(result) => Ok(Step::Return(result)),
             None => self.suspend(core).map(Step::Await),
@@ -187,9 +182,6 @@ impl Inst<SockOp> {
             // Cancelled: whoever awaits us will hear of it.
             self.unwatch();
             return Ok(());
-        }
-        if self.method.side() == Interest::WRITE {
-            self.core()?.expect_events();
         }
         match self.attempt() {
             Ok(Some(result)) => {

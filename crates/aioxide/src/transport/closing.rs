@@ -94,7 +94,6 @@ impl<T: Transport> Inst<T> {
         if let Some(core) = common.loop_.get() {
             self.stop_reading(&core);
             self.stop_writing(&core);
-            core.expect_events();
         }
         let closed = self.close_file();
         self.drop_output();

@@ -36,6 +36,9 @@ pub(crate) struct Common {
     /// The loop watches the descriptor for us.
     pub(super) reading: Cell<bool>,
     pub(super) writing: Cell<bool>,
+    /// The iterations in which that began.
+    pub(super) reading_since: Cell<u32>,
+    pub(super) writing_since: Cell<u32>,
 }
 
 impl Default for Common {
@@ -54,6 +57,8 @@ impl Default for Common {
             place: Place::default(),
             reading: Cell::new(false),
             writing: Cell::new(false),
+            reading_since: Cell::new(0),
+            writing_since: Cell::new(0),
         }
     }
 }
@@ -203,14 +208,6 @@ impl<T: Transport> Inst<T> {
         core.as_any()
             .call_method1(&names.call_exception_handler, &report)?;
         Ok(())
-    }
-
-    /// The other end may hear of what is done now: see [`Inst::<LoopCore>::expect_events`].
-    #[inline]
-    pub(super) fn expect_events(&self) {
-        if let Some(core) = self.common().loop_.get() {
-            core.expect_events();
-        }
     }
 
     /// `file.close()`, once.

@@ -270,7 +270,6 @@ impl Inst<StreamTransport> {
     fn flush_corked(&self, core: &Inst<LoopCore>) -> Res<()> {
         self.corked.set(false);
         core.cork().shrink(self.out.size());
-        core.expect_events();
         if let Err(raised) = self.check_descriptor() {
             return self.flush_failed(core, raised);
         }

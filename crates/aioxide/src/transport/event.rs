@@ -88,9 +88,18 @@ impl<T: Transport> Inst<T> {
     fn on_event(&self, core: &Inst<LoopCore>, event: Event) -> Res<()> {
         let common = self.common();
         match event {
-            // It may have been paused or closed since the kernel reported it.
-            Event::Readable if !common.reading.get() => Ok(()),
-            Event::Writable if !common.writing.get() => Ok(()),
+            // It may have been paused or closed since the kernel reported it. If it also was
+            // resumed, the event is the former registration's: asyncio has cancelled its handle.
+            Event::Readable
+                if !common.reading.get() || common.reading_since.get() == core.iteration() =>
+            {
+                Ok(())
+            }
+            Event::Writable
+                if !common.writing.get() || common.writing_since.get() == core.iteration() =>
+            {
+                Ok(())
+            }
             Event::Readable | Event::Writable => T::on_ready(self, core, event),
             Event::Start => self.start_reading(core),
             Event::Lost => {
@@ -122,6 +131,7 @@ impl<T: Transport> Inst<T> {
         }
         self.watch(core, Interest::READ)?;
         common.reading.set(true);
+        common.reading_since.set(core.iteration());
         Ok(())
     }
 
@@ -132,6 +142,7 @@ impl<T: Transport> Inst<T> {
         }
         self.watch(core, Interest::WRITE)?;
         common.writing.set(true);
+        common.writing_since.set(core.iteration());
         Ok(())
     }
 

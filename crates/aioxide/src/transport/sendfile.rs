@@ -328,7 +328,6 @@ impl Inst<SendFile> {
         if self.sent.get() > 0 {
             self.check_file(file)?;
         }
-        self.core()?.expect_events();
         loop {
             let left = match self.count.get() {
                 Some(count) => count - self.sent.get(),

@@ -78,7 +78,6 @@ impl Inst<StreamTransport> {
             if let Err(raised) = self.check_descriptor() {
                 return self.fatal_error(raised.take(), WRITE_ERROR);
             }
-            self.expect_events();
             match sys::send(self.common.fd.get(), slice) {
                 Ok(count) if count == slice.len() => return Ok(()),
                 Ok(count) => sent = count,
@@ -175,7 +174,6 @@ impl Inst<StreamTransport> {
         if let Err(raised) = self.check_descriptor() {
             return self.flush_failed(core, raised);
         }
-        core.expect_events();
         let sent = self.out.queue.borrow().send(self.common.fd.get());
         match sent {
             Ok(sent) => self.out.drop_sent(sent),
@@ -249,7 +247,6 @@ impl Inst<StreamTransport> {
 
     fn shut_down(&self) -> Res<()> {
         self.check_descriptor()?;
-        self.expect_events();
         sys::shutdown_write(self.common.fd.get()).map_err(|error| Raised::os(&error))
     }
 }

@@ -72,7 +72,6 @@ impl Inst<DatagramTransport> {
     /// Sends one datagram; whether the socket has taken it. `slice` is the memory of `data`.
     #[inline]
     fn send(&self, data: &Any, slice: &[u8], address: &Any) -> Res<bool> {
-        self.expect_events();
         let sent = if self.family.get() == Family::Other {
             return self.send_by_method(data, address);
         } else if self.connected.get() {

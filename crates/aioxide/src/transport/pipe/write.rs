@@ -143,7 +143,6 @@ impl Inst<WritePipeTransport> {
         }
         let mut written = 0;
         if self.out.queue.borrow().is_empty() {
-            self.expect_events();
             match sys::write(self.common.fd.get(), slice) {
                 Ok(count) if count == slice.len() => return Ok(()),
                 Ok(count) => written = count,
@@ -186,7 +185,6 @@ impl Inst<WritePipeTransport> {
             }
         }
         if waiting == 0 {
-            self.expect_events();
             let written = self.out.queue.borrow().write(self.common.fd.get());
             match written {
                 Ok(written) => self.out.drop_sent(written),
@@ -228,7 +226,6 @@ impl Inst<WritePipeTransport> {
 
     /// Writes what waits, as far as the pipe takes it in one call.
     fn write_ready(&self, core: &Inst<LoopCore>) -> Res<()> {
-        core.expect_events();
         let written = self.out.queue.borrow().write(self.common.fd.get());
         match written {
             Ok(written) => self.out.drop_sent(written),
