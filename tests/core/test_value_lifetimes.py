@@ -251,7 +251,12 @@ def run(name: str, program: Program, pause: float | None, eager: bool) -> Gone:
 def test_it_dies_at_the_same_point(program: Program, pause: float | None, eager: bool) -> None:
     if eager and sys.version_info < (3, 12):
         pytest.skip("eager tasks are new in 3.12")
-    assert run("aioxide", program, pause, eager) == run("asyncio", program, pause, eager)
+    ours, theirs = run("aioxide", program, pause, eager), run("asyncio", program, pause, eager)
+    if eager and pause is None and program in (gather, gather_with_exceptions):
+        # asyncio's gather() holds children that are done at once for longer, from 3.14 on.
+        assert all(gone for iteration in ours for gone in iteration)
+    else:
+        assert ours == theirs
 
 
 def test_what_a_stream_reader_gives_is_held_once() -> None:
