@@ -77,8 +77,11 @@ impl Entry {
                 core.leave_task()?;
                 run_owned(handle)
             }
-            Entry::Step(task) => core.run_step(&task, |task| task::step(task, None)),
-            Entry::Wake(task) => core.run_step(&task, task::wake),
+            Entry::Step(task) => core.run_step(task, None, |task, _| task::step(task, None)),
+            Entry::Wake(task) => {
+                let waiter = task.take_waiter();
+                core.run_step(task, waiter, task::wake)
+            }
             Entry::Foreign(handle) => {
                 core.leave_task()?;
                 if handle.getattr(&names()._cancelled)?.is_truthy()? {
@@ -118,7 +121,13 @@ impl Entry {
                 core.leave_task()?;
                 op.ready()
             }
-            Entry::Resolve(future) => future::resolve_laid(&future),
+            Entry::Resolve(future) => {
+                let resolved = future::resolve_laid(&future);
+                if future.as_any().refcount() == 1 {
+                    core.pause_task()?;
+                }
+                resolved
+            }
             Entry::Observe(observer, number) => {
                 core.leave_task()?;
                 match observer.notice(number) {

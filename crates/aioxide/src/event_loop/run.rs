@@ -18,7 +18,8 @@ use super::{Driver, Entry, LoopCore};
 use crate::ffi::error::{check_signals, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::{imports, names};
-use crate::ffi::{Any, Inst, Object, Raised, Res, audit, context, gil, value};
+use crate::ffi::{Any, Inst, Object, Own, Raised, Res, audit, context, gil, value};
+use crate::future;
 use crate::handle::Handle;
 use crate::task::{StepCall, Task, registry};
 use crate::tuning;
@@ -63,13 +64,16 @@ impl Inst<LoopCore> {
             self.sleep()?;
         } else if !self.watchers.borrow().is_empty() {
             self.poll(Timeout::Now)?;
+            // Signal handlers and finalizers may run.
+            self.pause_task()?;
             check_signals()?;
         } else if self.signals_are_due() {
+            self.pause_task()?;
             check_signals()?;
         }
         // 2. Timers that are due.
         if !self.timers.borrow().is_empty() {
-            self.collect_due_timers();
+            self.collect_due_timers()?;
         }
         // 3. Run what was ready at this point; what it schedules is for the next turn.
         let turn = self.ready.borrow().begin_turn();
@@ -183,7 +187,7 @@ impl Inst<LoopCore> {
         result
     }
 
-    fn collect_due_timers(&self) {
+    fn collect_due_timers(&self) -> Res<()> {
         // asyncio rounds up by the clock's resolution, which is 1 ns on Linux.
         let now = self.now() + 1;
         let mut dead = self.graveyard.take();
@@ -192,23 +196,57 @@ impl Inst<LoopCore> {
             let Some(timer) = due else { break };
             self.ready.borrow_mut().push(timer.due());
         }
+        let paused = if dead.is_empty() {
+            Ok(())
+        } else {
+            self.pause_task()
+        };
         self.bury(dead);
+        paused
     }
 
-    /// A step of a task: current, in its context, its failure reported like a callback's.
+    /// A step of a task: current, in its context, its failure reported like a callback's. `waiter` is
+    /// the future that has woken it.
+    ///
+    /// The loop may hold the last reference to either. asyncio drops them when no task is current any
+    /// more and the context has been left, and so their finalizers run here.
     #[inline]
     pub(super) fn run_step(
         &self,
-        task: &Inst<Task>,
-        step: impl FnOnce(&Inst<Task>) -> Res<()>,
+        task: Own<Task>,
+        waiter: Option<Object>,
+        step: impl FnOnce(&Inst<Task>, Option<&Any>) -> Res<()>,
     ) -> Res<()> {
         registry::set_current(self.as_any(), task.as_any())?;
         self.current_set.set(true);
         let context = task.context();
-        match context::run(&context, || step(task)) {
+        let result = match context::run(&context, || step(&task, waiter.as_deref())) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(raised)) => self.report_step(task, raised),
-            Err(raised) => self.report_step(task, refused_context(&context, raised)),
+            Ok(Err(raised)) => self.report_step(&task, raised),
+            Err(raised) => self.report_step(&task, refused_context(&context, raised)),
+        };
+        // One reference is ours, one is the current task's.
+        if task.as_any().refcount() <= 2 || waiter.as_ref().is_some_and(future::dies_noticeably) {
+            return self.finish_step(task, waiter, result);
+        }
+        result
+    }
+
+    /// The end of a step whose task or future may die: no task is current.
+    #[inline(never)]
+    fn finish_step(&self, task: Own<Task>, waiter: Option<Object>, result: Res<()>) -> Res<()> {
+        let raised = result.err().map(Raised::take);
+        let paused = self.pause_task();
+        drop(waiter);
+        drop(task);
+        match raised {
+            Some(exception) => {
+                if let Err(raised) = paused {
+                    raised.discard();
+                }
+                Err(Raised::raise(exception))
+            }
+            None => paused,
         }
     }
 
@@ -233,6 +271,14 @@ impl Inst<LoopCore> {
         }
         let handle = Handle::create(whose, &[], self.as_any().own(), context::copy_current()?)?;
         handle.report(Raised::raise(exception))
+    }
+
+    /// `current_task()` is `None` while something is dropped; the next step or `leave_task` follows.
+    pub(super) fn pause_task(&self) -> Res<()> {
+        if self.current_set.get() {
+            return registry::set_current(self.as_any(), value::none_ref());
+        }
+        Ok(())
     }
 
     /// No task of ours is running: asyncio must not show one.

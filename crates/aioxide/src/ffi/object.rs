@@ -238,6 +238,23 @@ impl Any {
         unsafe { ffi::Py_REFCNT(self.as_ptr()) }
     }
 
+    /// Whether there is a weak reference to the object, whose callback runs when the object dies.
+    #[inline]
+    pub(crate) fn is_weakly_referenced(&self) -> bool {
+        // SAFETY: a live object; the offset is that of the list's head, in the struct or (negative) in
+        // front of it.
+        unsafe {
+            let offset = (*ffi::Py_TYPE(self.as_ptr())).tp_weaklistoffset;
+            offset != 0
+                && !self
+                    .as_ptr()
+                    .byte_offset(offset)
+                    .cast::<*mut ffi::PyObject>()
+                    .read()
+                    .is_null()
+        }
+    }
+
     /// Whether the object is a generator (`yield` function), as `inspect.isgenerator` tells.
     pub(crate) fn is_generator(&self) -> bool {
         // SAFETY: a live object.

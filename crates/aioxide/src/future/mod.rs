@@ -110,7 +110,7 @@ fn set_exception(this: &Inst<Future>, exception: &Any) -> Res<Object> {
 pub(crate) use state::{
     add_member, add_observer, add_server, add_wake, answer, cancel, make_cancelled_error,
 };
-pub(crate) use state::{outcome_exception, remove_observer, resolve_laid, result};
+pub(crate) use state::{dies_noticeably, outcome_exception, remove_observer, resolve_laid, result};
 pub(crate) use state::{set_exception as fail, set_result as resolve};
 
 /// Makes the classes `Future` and its iterator.

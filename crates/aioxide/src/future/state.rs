@@ -12,6 +12,7 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::send::Answer;
 use crate::ffi::{Any, Inst, Native, Object, Own, Raised, Res, Slot, SlotOf, Visit};
 use crate::ffi::{compat, context, value};
+use crate::future::Future;
 use crate::handle::Handle;
 use crate::stream::StreamProtocol;
 use crate::task::Task;
@@ -486,6 +487,24 @@ pub(crate) fn result(future: &FutureState) -> Res<Object> {
             Some(exception) => Err(Raised::raise(exception)),
             None => Ok(value::none()),
         },
+    }
+}
+
+/// Whether this is the last reference to a future, and Python code may run when it goes.
+///
+/// Futures of locks, queues and sleeps end with `None`, and nobody else can know them.
+#[inline]
+pub(crate) fn dies_noticeably(future: &Object) -> bool {
+    if future.refcount() > 1 {
+        return false;
+    }
+    match future.as_exact::<Future>() {
+        Some(future) => {
+            future.future().state() != State::Result
+                || !future.future().outcome.holds(value::none_ref())
+                || future.as_any().is_weakly_referenced()
+        }
+        None => true,
     }
 }
 

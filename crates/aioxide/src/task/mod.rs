@@ -224,6 +224,12 @@ impl Inst<Task> {
         self.context.get_or_none()
     }
 
+    /// The future that it waited for, which is done.
+    #[inline]
+    pub(crate) fn take_waiter(&self) -> Option<Object> {
+        self.waiter.take()
+    }
+
     /// `cancelling()`.
     #[inline]
     pub(crate) fn cancel_requests(&self) -> i64 {

@@ -9,10 +9,10 @@ use crate::ffi::send::{Sent, send_none, throw};
 use crate::ffi::{Any, Inst, Object, Raised, Res, task_mirror, value};
 use crate::future::{self, Future, FutureLike, State};
 
-/// Runs the step of a task that was woken by the future it waited for.
+/// Runs the step of a task that was woken by `waiter`, the future it waited for.
 #[inline]
-pub(crate) fn wake(this: &Inst<Task>) -> Res<()> {
-    let Some(waiter) = this.waiter.take() else {
+pub(crate) fn wake(this: &Inst<Task>, waiter: Option<&Any>) -> Res<()> {
+    let Some(waiter) = waiter else {
         return step(this, None);
     };
     let exception = match waiter.as_exact::<Future>() {
