@@ -62,3 +62,8 @@ def mark(function: _F) -> _F:
     if hasattr(inspect, "markcoroutinefunction"):
         inspect.markcoroutinefunction(function)
     return function
+
+
+async def await_once(awaitable: Any) -> Any:
+    """Await it: for what cannot be awaited, which the interpreter refuses in its own words."""
+    return await awaitable

@@ -348,3 +348,40 @@ def test_stock_handles_on_the_loop(loop: asyncio.AbstractEventLoop, contexts: Co
     asyncio.Handle(lambda: 1 / 0, (), loop)._run()
     assert got == [1, 2]
     assert isinstance(contexts.take_one()["exception"], ZeroDivisionError)
+
+
+@pytest.mark.parametrize("how", ["call_soon", "call_later"])
+@pytest.mark.parametrize("args", [(), (1, 2), (1, 2, 3, 4), [5, 6], None])
+async def test_callback_and_arguments_can_be_set(
+    loop: asyncio.AbstractEventLoop, contexts: Contexts, how: str, args: Any
+) -> None:
+    """Programs replace the callback of a handle that is scheduled."""
+    called: list[tuple[object, ...]] = []
+    handle: Any
+    if how == "call_soon":
+        handle = loop.call_soon(print, "never")
+    else:
+        handle = loop.call_later(0, print, "never")
+    handle._callback = lambda *given: called.append(given)
+    handle._args = args
+    assert handle._args is args
+    while not called and not contexts:
+        await asyncio.sleep(0)
+    if args is None:
+        assert isinstance(contexts.take_one()["exception"], TypeError)
+    else:
+        assert called == [tuple(args)]
+
+
+async def test_slots_can_be_set(loop: asyncio.AbstractEventLoop) -> None:
+    handle: Any = loop.call_later(3600, print)
+    context = contextvars.copy_context()
+    for name, value in [("_when", 5), ("_when", 2.5), ("_context", context), ("_loop", loop)]:
+        setattr(handle, name, value)
+        assert getattr(handle, name) is value
+    assert handle.when() == 2.5
+    assert handle.get_context() is context
+    assert handle < loop.call_at(3, print)
+    handle._args = ["shown"]
+    assert handle._args == ["shown"]
+    handle.cancel()

@@ -31,8 +31,8 @@ _STEP = 64 * 1024
 _PIPE_BUF = 4096
 
 
-def _closed() -> ValueError:
-    return ValueError("I/O operation on closed file.")
+def _closed(message: str = "I/O operation on closed file.") -> ValueError:
+    return ValueError(message)
 
 
 class BinaryFile(_aioxide.FileCore, Turns):
@@ -123,28 +123,28 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
         Its own position is brought to where this file stands: reads and writes here do not move it.
         """
-        self._check_open()
+        self._check_open("")
         self._settle()
         return self._fd
 
     def readable(self) -> bool:
         """Whether it was opened for reading."""
-        self._check_open()
+        self._check_open("")
         return self._readable
 
     async def writable(self) -> bool:
         """Whether it was opened for writing."""
-        self._check_open()
+        self._check_open("")
         return self._writable
 
     async def seekable(self) -> bool:
         """Whether it has positions."""
-        self._check_open()
+        self._check_open("")
         return self._seekable
 
     async def isatty(self) -> bool:
         """Whether it is a terminal."""
-        self._check_open()
+        self._check_open("")
         return os.isatty(self._fd)
 
     # Reading. `read`, `readline`, `pread` and `async for` begin in the native half.
@@ -168,7 +168,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         self._check_buffered("peek")
         await self._acquire()
         try:
-            await self._begin_reading()
+            await self._begin_reading(action="peek of")
             if not self._left:
                 self._set_chunk(await self._fetch(self._buffer_size))
             data = self._take(-1)
@@ -192,6 +192,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     async def readlines(self, hint: int | None = -1, /) -> list[bytes]:
         """Read the lines; with a positive ``hint`` only so many that they have that many bytes."""
+        self._check_open()
         lines = []
         total = 0
         async for line in self:
@@ -268,7 +269,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
             limit = -1
         await self._acquire()
         try:
-            await self._begin_reading()
+            await self._begin_reading(action="readline of")
             parts: list[bytes] = []
             missing = limit
             try:
@@ -321,7 +322,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         view = view.cast("B") if view.nbytes else view
         await self._acquire()
         try:
-            await self._begin_reading("readinto")
+            await self._begin_reading("readinto", "readinto of")
             size = view.nbytes
             data = self._take(size)
             done = len(data)
@@ -345,9 +346,9 @@ class BinaryFile(_aioxide.FileCore, Turns):
         self._position += count
         return count
 
-    async def _begin_reading(self, what: str = "read") -> None:
+    async def _begin_reading(self, what: str = "read", action: str = "read of") -> None:
         """Check that we may read, and write what waits first. Our turn it is already."""
-        self._check_open()
+        self._check_open(action)
         if not self._readable:
             raise io.UnsupportedOperation(
                 what if self._buffer_size else "File not open for reading"
@@ -386,6 +387,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other; no line ends are added."""
+        self._check_open()
         for line in lines:
             await self.write(line)
 
@@ -411,7 +413,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         """Write what waits to be written."""
         await self._acquire()
         try:
-            self._check_open()
+            self._check_open("flush of" if self._buffer_size and self._writable else None)
             await self._write_pending()
             self._settle()
         finally:
@@ -442,7 +444,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         size = memoryview(data).nbytes
         await self._acquire()
         try:
-            self._check_open()
+            self._check_open("write to")
             if not self._writable:
                 raise io.UnsupportedOperation(
                     "write" if self._buffer_size else "File not open for writing"
@@ -524,7 +526,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         """Move; where to."""
         await self._acquire()
         try:
-            self._check_open()
+            self._check_open("seek of")
             if not self._seekable:
                 raise io.UnsupportedOperation("File or stream is not seekable.")
             if self._pending:
@@ -549,14 +551,14 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     async def tell(self) -> int:
         """Return the position."""
-        self._check_open()
+        self._check_open("")
         if not self._seekable:
             raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
         if not self._busy:
             return self._tell()
         await self._acquire()
         try:
-            self._check_open()
+            self._check_open("")
             return self._tell()
         finally:
             self._release()
@@ -565,7 +567,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         """Make the file so long, or as long as up to the position; how long. The position stays."""
         await self._acquire()
         try:
-            self._check_open()
+            self._check_open("truncate of")
             if not self._writable:
                 raise io.UnsupportedOperation("truncate")
             await self._write_pending()
@@ -626,9 +628,17 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     # What the others share
 
-    def _check_open(self) -> None:
+    def _check_open(self, action: str | None = None) -> None:
+        """Raise ValueError if the file is closed, in the words of the builtin's method.
+
+        Args:
+            action: ``read of`` and the like, for methods whose message names what was attempted;
+                an empty string for methods of the raw file.
+        """
         if self._fd < 0:
-            raise _closed()
+            if action is None:
+                raise _closed()
+            raise _closed(f"{action if action and self._buffer_size else 'I/O operation on'} closed file")
 
     def _check_buffered(self, method: str) -> None:
         if not self._buffer_size:

@@ -86,7 +86,7 @@ macro_rules! names {
 
 names! {
     _source_traceback, pop, _asyncio_future_blocking, _log_destroy_pending, _loop, _run, _cancelled, add_done_callback,
-    call_exception_handler, call_soon, cancel, close, context, create_future, done, exception,
+    call_exception_handler, call_soon, cancel, close, context, cr_await, create_future, done, exception,
     future, get_debug, get_loop, handle, is_running, message, msg, name, result, send,
     slow_callback_duration, source_traceback, task, throw, value, __qualname__, __name__, fileno,
     _report_slow, data_received, buffer_updated, get_buffer, eof_received, connection_lost,

@@ -57,6 +57,9 @@ pub(crate) fn awaitable_iterator(awaitable: &Any) -> Res<Object> {
     // SAFETY: reads the slots of a live object's type; `am_await` gives a new reference or NULL.
     unsafe {
         if ffi::PyCoro_CheckExact(awaitable.as_ptr()) != 0 {
+            if !awaitable.getattr(&super::module::names().cr_await)?.is_none() {
+                return Err(Raised::runtime("coroutine is being awaited already"));
+            }
             return Ok(awaitable.own());
         }
         let slots = (*ffi::Py_TYPE(awaitable.as_ptr())).tp_as_async;
@@ -65,22 +68,35 @@ pub(crate) fn awaitable_iterator(awaitable: &Any) -> Res<Object> {
         {
             let iterator = Object::from_new(am_await(awaitable.as_ptr()))?;
             if ffi::PyIter_Check(iterator.as_ptr()) != 0
-                || ffi::PyCoro_CheckExact(iterator.as_ptr()) != 0
+                && ffi::PyCoro_CheckExact(iterator.as_ptr()) == 0
+                && !(iterator.is_generator() && is_generator_coroutine(&iterator)?)
             {
                 return Ok(iterator);
             }
-            return Err(Raised::type_error(
-                "__await__() returned an object that is no iterator",
-            ));
+            return Err(refused(awaitable));
         }
     }
     if awaitable.is_generator() && is_generator_coroutine(awaitable)? {
         return Ok(awaitable.own());
     }
-    Err(Raised::type_error(&format!(
-        "object {} can't be used in 'await' expression",
-        awaitable.class().repr_lossy()
-    )))
+    Err(refused(awaitable))
+}
+
+/// The exception that the interpreter raises for `await awaitable`, in the words of its version.
+#[cold]
+fn refused(awaitable: &Any) -> Raised {
+    let awaited = super::module::import("aioxide._functions")
+        .and_then(|functions| functions.getattr(&*super::value::text("await_once")?))
+        .and_then(|await_once| await_once.call1(awaitable))
+        .and_then(|coroutine| send_none(&coroutine));
+    match awaited {
+        Ok(_) => Raised::type_error("an object that cannot be awaited was awaited"),
+        Err(raised) => {
+            let exception = raised.take();
+            compat::set_traceback(&exception, None);
+            Raised::raise(exception)
+        }
+    }
 }
 
 /// Whether a generator was made by a function that `types.coroutine` has marked.

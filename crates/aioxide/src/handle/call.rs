@@ -162,8 +162,14 @@ pub(super) fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
         take(&call.args[2]),
     ];
     let outcome = if handle.count().get() == TUPLE {
-        let tuple = args[0].as_deref().unwrap_or(value::none_ref());
-        context::run(&ctx, || callback.call_tuple(tuple))
+        let given = args[0].as_deref().unwrap_or(value::none_ref());
+        context::run(&ctx, || {
+            if given.is_tuple() {
+                callback.call_tuple(given)
+            } else {
+                callback.call_tuple(&*tuple_of(given)?)
+            }
+        })
     } else {
         // Slot 0 is the spare one of the vectorcall protocol.
         let place = |arg: &Option<Object>| match arg {
@@ -205,6 +211,14 @@ pub(super) fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
     }
 }
 
+/// The arguments of `callback(*args)`, where a program has set `_args` to something else than a tuple.
+#[cold]
+fn tuple_of(args: &Any) -> Res<Object> {
+    crate::ffi::module::import("builtins")?
+        .getattr(&*value::text("tuple")?)?
+        .call1(args)
+}
+
 /// `context.run(callback, *args)`: as asyncio calls it, whatever was given for a context.
 #[cold]
 fn run_in_foreign(
@@ -216,7 +230,9 @@ fn run_in_foreign(
     let mut given = vec![callback];
     if count == TUPLE {
         let tuple = args[0].as_deref().unwrap_or(value::none_ref());
-        given.extend(tuple.tuple_items());
+        if tuple.is_tuple() {
+            given.extend(tuple.tuple_items());
+        }
     } else {
         given.extend(args.iter().filter_map(Option::as_deref));
     }

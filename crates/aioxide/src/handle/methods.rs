@@ -8,7 +8,7 @@ use crate::event_loop::LoopCore;
 use crate::ffi::call::Signature;
 use crate::ffi::method::{flag, no_delete};
 use crate::ffi::module::imports;
-use crate::ffi::{Any, Args, Class, Inst, Object, Raised, Res};
+use crate::ffi::{Any, Args, Class, Inst, Object, Raised, Res, Slot};
 use crate::ffi::{context, stack, value};
 
 fn run_method<T: HasCall>(this: &Inst<T>) -> Res<Object> {
@@ -28,6 +28,49 @@ fn get_callback<T: HasCall>(this: &Inst<T>) -> Res<Object> {
 
 fn get_args<T: HasCall>(this: &Inst<T>) -> Res<Object> {
     args_object(&**this)
+}
+
+fn set_callback<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
+    this.call().callback.set(no_delete(value)?.own());
+    this.track();
+    Ok(())
+}
+
+/// Any object, as on asyncio: what is not iterable fails when the callback runs.
+fn set_args<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
+    let args = no_delete(value)?.own();
+    let call = this.call();
+    this.count().set(TUPLE);
+    call.args[0].set(args);
+    call.args[1..].iter().for_each(Slot::clear);
+    this.track();
+    Ok(())
+}
+
+fn set_context<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
+    this.call().context.set(no_delete(value)?.own());
+    this.track();
+    Ok(())
+}
+
+fn set_loop<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
+    this.call().loop_.set(no_delete(value)?.own());
+    this.track();
+    Ok(())
+}
+
+fn set_repr<T: HasCall>(this: &Inst<T>, value: Option<&Any>) -> Res<()> {
+    this.call().set_debug_object(1, no_delete(value)?.own())
+}
+
+/// What `when()` gives from now on, and what comparisons look at. The deadline stays: asyncio's heap is not
+/// sorted again either.
+fn set_when(this: &Inst<TimerHandle>, value: Option<&Any>) -> Res<()> {
+    let when = no_delete(value)?;
+    this.when.set(when.exact_number().unwrap_or(f64::NAN));
+    this.since.set(0);
+    this.when_object.set(when.own());
+    Ok(())
 }
 
 fn get_cancelled<T: HasCall>(this: &Inst<T>) -> Res<Object> {
@@ -193,13 +236,13 @@ pub(super) fn build(
         b.method0(c"_run", run_method::<T>, c"_run($self, /)\n--\n\nRun the callback in its context; an exception goes to the loop's handler.")
             .method0(c"cancelled", get_cancelled::<T>, c"cancelled($self, /)\n--\n\nWhether the callback was cancelled.")
             .method0(c"get_context", get_context::<T>, c"get_context($self, /)\n--\n\nThe contextvars.Context that the callback runs in.")
-            .getter(c"_callback", get_callback::<T>, c"The callback; None once cancelled.")
-            .getter(c"_args", get_args::<T>, c"The callback's arguments; None once cancelled.")
+            .attribute(c"_callback", get_callback::<T>, set_callback::<T>, c"The callback; None once cancelled.")
+            .attribute(c"_args", get_args::<T>, set_args::<T>, c"The callback's arguments; None once cancelled.")
             .attribute(c"_cancelled", get_cancelled::<T>, set_cancelled::<T>, c"Whether it was cancelled.")
-            .getter(c"_loop", get_loop::<T>, c"The loop.")
-            .getter(c"_context", get_context::<T>, c"The context.")
+            .attribute(c"_loop", get_loop::<T>, set_loop::<T>, c"The loop.")
+            .attribute(c"_context", get_context::<T>, set_context::<T>, c"The context.")
             .attribute(c"_source_traceback", get_source_traceback::<T>, set_source_traceback::<T>, c"In debug mode, where it was made.")
-            .getter(c"_repr", get_repr::<T>, c"The repr kept by a cancel in debug mode.")
+            .attribute(c"_repr", get_repr::<T>, set_repr::<T>, c"The repr kept by a cancel in debug mode.")
     }
     handles.build(&imports().handle_base, |b| {
         common(b)
@@ -213,7 +256,7 @@ pub(super) fn build(
             .init(init_timer)
             .method0(c"cancel", cancel_timer, c"cancel($self, /)\n--\n\nDo not run the callback. Cancelling again does nothing.")
             .method0(c"when", when_object, c"when($self, /)\n--\n\nThe scheduled time in seconds of loop.time(), exactly as it was given.")
-            .getter(c"_when", when_object, c"The scheduled time.")
+            .attribute(c"_when", when_object, set_when, c"The scheduled time.")
             .attribute(c"_scheduled", get_scheduled, set_scheduled, c"Whether the loop still has it among its timers.")
     })?;
     Ok(())

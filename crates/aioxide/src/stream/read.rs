@@ -248,8 +248,7 @@ impl Inst<ReadOp> {
                     return self.take(reader, size);
                 }
                 if reader.eof.get() {
-                    let expected = value::uint(size as u64)?;
-                    return Err(incomplete(reader, &expected)?);
+                    return Err(incomplete(reader, &self.argument.get_or_none())?);
                 }
                 self.wait(reader, "readexactly")
             }
