@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _aioxide
 from .._functions import dress_methods
+from ._arguments import check_position, check_whence, index, index_or_none, offset
 from ._parts import insist, joined, write_rest
 from ._turns import Turns
 
@@ -31,10 +32,6 @@ _STEP = 64 * 1024
 _PIPE_BUF = 4096
 
 
-def _closed(message: str = "I/O operation on closed file.") -> ValueError:
-    return ValueError(message)
-
-
 class BinaryFile(_aioxide.FileCore, Turns):
     """An open file of bytes: the builtin's buffered (or raw) file, with awaitable methods.
 
@@ -48,6 +45,10 @@ class BinaryFile(_aioxide.FileCore, Turns):
     _appending: bool
     _closefd: bool
     _regular: bool
+    #: `lseek` works. Only regular files and block devices have positions of their own beside that (`_positioned`).
+    _can_seek: bool
+    #: The kernel refuses `pwrite`: files of /proc.
+    _refuses_pwrite = False
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         status: os.stat_result,
         buffer_size: int,
         closefd: bool,
+        nonblocking: bool = False,
     ) -> None:
         self.name = name
         self.mode = mode
@@ -66,14 +68,18 @@ class BinaryFile(_aioxide.FileCore, Turns):
         self._regular = stat.S_ISREG(status.st_mode)
         try:
             position = os.lseek(fd, 0, os.SEEK_END if self._appending else os.SEEK_CUR)
-            seekable = True
-        except OSError:
-            position, seekable = 0, False
-        if "+" in mode and buffer_size and not seekable:
+            self._can_seek = True
+        except OSError as error:
+            if self._appending and error.errno != errno.ESPIPE:
+                raise
+            position, self._can_seek = 0, False
+        positioned = self._can_seek and (self._regular or stat.S_ISBLK(status.st_mode))
+        self._nonblocking = nonblocking
+        if "+" in mode and buffer_size and not self._can_seek:
             raise io.UnsupportedOperation("File or stream is not seekable.")
         readable = "r" in mode or "+" in mode
         writable = "r" not in mode or "+" in mode
-        self._init_core(fd, readable, writable, seekable, buffer_size, position)
+        self._init_core(fd, readable, writable, positioned, buffer_size, position)
 
     def __repr__(self) -> str:
         return (
@@ -95,7 +101,8 @@ class BinaryFile(_aioxide.FileCore, Turns):
                 os.close(fd)
 
     async def __aenter__(self) -> Self:
-        self._check_open()
+        if self._fd < 0:
+            raise ValueError("I/O operation on closed file.")
         return self
 
     async def __aexit__(
@@ -123,28 +130,28 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
         Its own position is brought to where this file stands: reads and writes here do not move it.
         """
-        self._check_open("")
+        self._check_open()
         self._settle()
         return self._fd
 
     def readable(self) -> bool:
         """Whether it was opened for reading."""
-        self._check_open("")
+        self._check_open()
         return self._readable
 
     async def writable(self) -> bool:
         """Whether it was opened for writing."""
-        self._check_open("")
+        self._check_open()
         return self._writable
 
     async def seekable(self) -> bool:
         """Whether it has positions."""
-        self._check_open("")
-        return self._seekable
+        self._check_open()
+        return self._can_seek
 
     async def isatty(self) -> bool:
         """Whether it is a terminal."""
-        self._check_open("")
+        self._check_open()
         return os.isatty(self._fd)
 
     # Reading. `read`, `readline`, `pread` and `async for` begin in the native half.
@@ -152,9 +159,10 @@ class BinaryFile(_aioxide.FileCore, Turns):
     async def read1(self, size: int = -1, /) -> bytes:
         """Read what is there, or what one read of the file gives: up to ``size`` bytes."""
         self._check_buffered("read1")
+        size = index(size)
         await self._acquire()
         try:
-            await self._begin_reading()
+            await self._begin_reading("read", "read1")
             if size < 0:
                 size = self._buffer_size
             if self._left or not size:
@@ -166,9 +174,10 @@ class BinaryFile(_aioxide.FileCore, Turns):
     async def peek(self, size: int = 0, /) -> bytes:
         """Return what is read ahead without moving; at least a byte, unless it is the end."""
         self._check_buffered("peek")
+        index(size)
         await self._acquire()
         try:
-            await self._begin_reading(action="peek of")
+            await self._begin_reading("peek", "peek")
             if not self._left:
                 self._set_chunk(await self._fetch(self._buffer_size))
             data = self._take(-1)
@@ -179,12 +188,12 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     async def readinto(self, buffer: Buffer, /) -> int:
         """Fill the buffer, as far as the file goes; how many bytes."""
-        return await self._into(buffer, whole=self._buffer_size > 0)
+        return await self._into(buffer, whole=self._buffer_size > 0, unsupported="read")
 
     async def readinto1(self, buffer: Buffer, /) -> int:
         """Fill the buffer with what is there, or with what one read of the file gives."""
         self._check_buffered("readinto1")
-        return await self._into(buffer, whole=False)
+        return await self._into(buffer, whole=False, unsupported="read1")
 
     async def readall(self) -> bytes:
         """Read to the end."""
@@ -192,7 +201,9 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     async def readlines(self, hint: int | None = -1, /) -> list[bytes]:
         """Read the lines; with a positive ``hint`` only so many that they have that many bytes."""
-        self._check_open()
+        hint = index_or_none(hint)
+        if self._fd < 0:
+            raise ValueError("I/O operation on closed file.")
         lines = []
         total = 0
         async for line in self:
@@ -205,8 +216,8 @@ class BinaryFile(_aioxide.FileCore, Turns):
     async def _slow_read(self, size: int | None) -> bytes:
         await self._acquire()
         try:
-            await self._begin_reading("read")
-            if size is None or size < 0:
+            await self._begin_reading("read", "read")
+            if size is None or (size := index(size)) < 0:
                 return await self._read_all()
             if not self._buffer_size:
                 return await self._fetch(self._clip(size)) if size else b""
@@ -265,11 +276,10 @@ class BinaryFile(_aioxide.FileCore, Turns):
         return joined(parts)
 
     async def _slow_readline(self, limit: int | None) -> bytes:
-        if limit is None:
-            limit = -1
+        limit = -1 if limit is None else index(limit)
         await self._acquire()
         try:
-            await self._begin_reading(action="readline of")
+            await self._begin_reading("readline", "read")
             parts: list[bytes] = []
             missing = limit
             try:
@@ -296,7 +306,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         if self._buffer_size:
             return self._buffer_size
         # Without a buffer, what is behind the line must be there for the next read.
-        return io.DEFAULT_BUFFER_SIZE if self._seekable else 1
+        return io.DEFAULT_BUFFER_SIZE if self._positioned else 1
 
     async def _slow_pread(self, size: int, offset: int) -> bytes:
         self._check_open()
@@ -315,14 +325,14 @@ class BinaryFile(_aioxide.FileCore, Turns):
         known = _aioxide.file_stat_now(self._fd).st_size
         return min(size, max(known - offset, _STEP))
 
-    async def _into(self, buffer: Buffer, *, whole: bool) -> int:
+    async def _into(self, buffer: Buffer, *, whole: bool, unsupported: str) -> int:
         view = memoryview(buffer)
         if view.readonly:
             raise TypeError("readinto() argument must be read-write bytes-like object, not bytes")
         view = view.cast("B") if view.nbytes else view
         await self._acquire()
         try:
-            await self._begin_reading("readinto", "readinto of")
+            await self._begin_reading("readinto", unsupported)
             size = view.nbytes
             data = self._take(size)
             done = len(data)
@@ -337,7 +347,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
             self._release()
 
     async def _fetch_into(self, view: memoryview, start: int) -> int:
-        if not self._seekable:
+        if not self._positioned:
             data = await self._fetch(view.nbytes - start)
             view[start : start + len(data)] = data
             return len(data)
@@ -346,19 +356,22 @@ class BinaryFile(_aioxide.FileCore, Turns):
         self._position += count
         return count
 
-    async def _begin_reading(self, what: str = "read", action: str = "read of") -> None:
+    async def _begin_reading(self, method: str, unsupported: str) -> None:
         """Check that we may read, and write what waits first. Our turn it is already."""
-        self._check_open(action)
-        if not self._readable:
-            raise io.UnsupportedOperation(
-                what if self._buffer_size else "File not open for reading"
-            )
+        if not self._buffer_size:
+            self._check_open()
+            if not self._readable:
+                raise io.UnsupportedOperation("File not open for reading")
+        elif not self._readable:
+            raise io.UnsupportedOperation(unsupported)
+        else:
+            self._check_open(f"{method} of closed file")
         if self._pending:
             await self._write_pending()
 
     async def _fetch(self, size: int) -> bytes:
         """Read up to ``size`` bytes of the file, and move the raw position by what came."""
-        if not self._seekable:
+        if not self._positioned:
             return await self._fetch_stream(size)
         data = await _aioxide.file_read(self._fd, size, self._position)
         self._position += len(data)
@@ -380,14 +393,15 @@ class BinaryFile(_aioxide.FileCore, Turns):
         """What was read for an operation that fails is there for the next one."""
         parts.append(self._take(-1))
         self._set_chunk(joined(parts))
-        if not self._buffer_size and self._seekable:
+        if not self._buffer_size and self._positioned:
             self._drop_chunk()
 
     # Writing. `write` begins in the native half.
 
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other; no line ends are added."""
-        self._check_open()
+        if self._fd < 0:
+            raise ValueError("I/O operation on closed file.")
         for line in lines:
             await self.write(line)
 
@@ -399,7 +413,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         if offset < 0:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         await self._settle_pending()
-        if not self._busy and self._left and self._seekable:
+        if not self._busy and self._left and self._positioned:
             self._drop_chunk()  # it may not be what the file has, after this
         self._users += 1
         report: list[int] = []
@@ -413,7 +427,11 @@ class BinaryFile(_aioxide.FileCore, Turns):
         """Write what waits to be written."""
         await self._acquire()
         try:
-            self._check_open("flush of" if self._buffer_size and self._writable else None)
+            if self._fd < 0:
+                writes = self._writable and self._buffer_size
+                raise ValueError(
+                    "flush of closed file" if writes else "I/O operation on closed file."
+                )
             await self._write_pending()
             self._settle()
         finally:
@@ -441,18 +459,20 @@ class BinaryFile(_aioxide.FileCore, Turns):
             self._release()
 
     async def _slow_write(self, data: Buffer) -> int:
+        if self._buffer_size and not self._writable:
+            raise io.UnsupportedOperation("write")
         size = memoryview(data).nbytes
         await self._acquire()
         try:
-            self._check_open("write to")
+            self._check_open("write to closed file" if self._buffer_size else None)
             if not self._writable:
-                raise io.UnsupportedOperation(
-                    "write" if self._buffer_size else "File not open for writing"
-                )
+                raise io.UnsupportedOperation("File not open for writing")
             if self._left:
                 self._drop_chunk()
             if not self._buffer_size:
-                return await self._write_out(data, size, once=True) if size else 0
+                # A pipe that blocks takes everything in one write.
+                once = self._positioned or self._nonblocking
+                return await self._write_out(data, size, once=once) if size else 0
             if self._pending + size > self._buffer_size:
                 await self._write_pending()
             if size <= self._buffer_size:
@@ -483,7 +503,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
             try:
                 await self._write_some(data, done, report)
             except asyncio.CancelledError as error:
-                if not report and not (done and self._seekable):
+                if not report and not (done and self._positioned):
                     raise
                 cancelled = error
             finally:
@@ -497,10 +517,19 @@ class BinaryFile(_aioxide.FileCore, Turns):
         return done
 
     async def _write_some(self, data: Buffer, start: int, report: list[int]) -> None:
-        if not self._seekable:
+        if not self._positioned:
             return await self._write_stream(data, start, report)
-        offset = None if self._appending else self._position
-        await _aioxide.file_write(self._fd, data, start, offset, report)
+        position = None if self._appending else self._position
+        if position is not None and not self._refuses_pwrite:
+            try:
+                return await _aioxide.file_write(self._fd, data, start, position, report)
+            except OSError as error:
+                if error.errno != errno.ESPIPE:
+                    raise
+                self._refuses_pwrite = True
+        if position is not None:
+            os.lseek(self._fd, position, os.SEEK_SET)
+        await _aioxide.file_write(self._fd, data, start, None, report)
 
     async def _write_stream(self, data: Buffer, start: int, report: list[int]) -> None:
         fd = self._fd
@@ -517,66 +546,88 @@ class BinaryFile(_aioxide.FileCore, Turns):
             self._written(count)
         elif not self._appending:
             self._position += count
-        if self._appending and self._seekable and count:
+        if self._appending and self._positioned and count:
             self._position = os.lseek(self._fd, 0, os.SEEK_CUR)
 
     # Moving
 
-    async def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move; where to."""
+    async def seek(self, target: int, whence: int = os.SEEK_SET, /) -> int:
+        """Set the position, in bytes from the start, the position or the end; return the new one."""
+        buffered = self._buffer_size > 0
+        whence = check_whence(whence, buffered=buffered)
         await self._acquire()
         try:
-            self._check_open("seek of")
-            if not self._seekable:
-                raise io.UnsupportedOperation("File or stream is not seekable.")
+            self._check_open("seek of closed file" if buffered else None)
+            if not self._can_seek:
+                if buffered:
+                    raise io.UnsupportedOperation("File or stream is not seekable.")
+                return os.lseek(self._fd, offset(target, buffered=False), whence)
+            target = offset(target, buffered=buffered)
             if self._pending:
                 await self._write_pending()
-            if whence == os.SEEK_SET:
-                target = offset
-            elif whence == os.SEEK_CUR:
-                target = self._tell() + offset
-            else:
-                target = os.lseek(self._fd, offset, whence)
-            if target < 0:
-                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-            back = self._position - target
-            if 0 < back <= self._left:
-                self._take(self._left - back)
-            else:
-                self._drop_chunk()
-                self._position = target
-            return target
+            return self._seek(target, whence)
         finally:
             self._release()
 
+    def _seek(self, target: int, whence: int) -> int:
+        if not self._positioned:
+            if whence == os.SEEK_CUR:
+                target -= self._left
+            target = os.lseek(self._fd, target, whence)
+            self._drop_chunk()
+            return target
+        if whence == os.SEEK_CUR:
+            target += self._tell()
+        elif whence != os.SEEK_SET:
+            target = os.lseek(self._fd, target, whence)
+        check_position(self._fd, target)
+        back = self._position - target
+        if 0 < back <= self._left:
+            self._take(self._left - back)
+        else:
+            self._drop_chunk()
+            self._position = target
+        return target
+
     async def tell(self) -> int:
         """Return the position."""
-        self._check_open("")
-        if not self._seekable:
-            raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
+        self._check_open()
+        if not self._can_seek:
+            return os.lseek(self._fd, 0, os.SEEK_CUR)  # the kernel says why
         if not self._busy:
-            return self._tell()
+            return self._where()
         await self._acquire()
         try:
-            self._check_open("")
-            return self._tell()
+            self._check_open()
+            return self._where()
         finally:
             self._release()
+
+    def _where(self) -> int:
+        """Return the position, of a device as the kernel tells it."""
+        if self._positioned or not self._can_seek:
+            return self._tell()
+        known = os.lseek(self._fd, 0, os.SEEK_CUR)
+        return max(known + self._pending - self._left, 0)
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Make the file so long, or as long as up to the position; how long. The position stays."""
         await self._acquire()
         try:
-            self._check_open("truncate of")
-            if not self._writable:
+            if self._buffer_size and not self._writable and self._fd >= 0:
                 raise io.UnsupportedOperation("truncate")
-            await self._write_pending()
+            self._check_open("truncate of closed file" if self._buffer_size else None)
+            if not self._writable:
+                raise io.UnsupportedOperation("File not open for writing")
+            if self._buffer_size:
+                await self._write_pending()
             if size is None:
-                size = self._tell()
+                size = self._where()
+            length = offset(size, buffered=False)
             self._drop_chunk()
             while True:
                 try:
-                    await _aioxide.file_truncate(self._fd, size)
+                    await _aioxide.file_truncate(self._fd, length)
                 except InterruptedError:
                     continue
                 return size
@@ -601,7 +652,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     async def _close(self) -> None:
         try:
-            await insist(self._write_pending, lambda: self._seekable and self._pending > 0)
+            await insist(self._write_pending, lambda: self._positioned and self._pending > 0)
             self._settle()
         finally:
             fd = self._fd
@@ -628,17 +679,9 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     # What the others share
 
-    def _check_open(self, action: str | None = None) -> None:
-        """Raise ValueError if the file is closed, in the words of the builtin's method.
-
-        Args:
-            action: ``read of`` and the like, for methods whose message names what was attempted;
-                an empty string for methods of the raw file.
-        """
+    def _check_open(self, message: str | None = None) -> None:
         if self._fd < 0:
-            if action is None:
-                raise _closed()
-            raise _closed(f"{action if action and self._buffer_size else 'I/O operation on'} closed file")
+            raise ValueError(message or "I/O operation on closed file")
 
     def _check_buffered(self, method: str) -> None:
         if not self._buffer_size:
@@ -646,7 +689,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     def _settle(self) -> None:
         """Bring the descriptor's own position to where we are."""
-        if self._seekable and not self._appending and self._regular:
+        if self._positioned and not self._appending and self._regular:
             os.lseek(self._fd, self._position, os.SEEK_SET)
 
     async def _settle_pending(self) -> None:

@@ -228,13 +228,20 @@ async def _open(
         fd = await _descriptor(file, mode, opener)
     try:
         status = _status(fd, file)
+        nonblocking = not stat.S_ISREG(status.st_mode) and not os.get_blocking(fd)
         if stat.S_ISFIFO(status.st_mode) and not isinstance(file, int):
             os.set_blocking(fd, False)  # nobody else has it, and we never wait in a read
         size, lines = _buffer_size(
             fd, status, buffering, text=mode.text, write_only=mode.write_only
         )
         binary = BinaryFile(
-            fd, name=file, mode=mode.raw, status=status, buffer_size=size, closefd=closefd
+            fd,
+            name=file,
+            mode=mode.raw,
+            status=status,
+            buffer_size=size,
+            closefd=closefd,
+            nonblocking=nonblocking,
         )
     except BaseException:
         if not isinstance(file, int):

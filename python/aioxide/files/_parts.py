@@ -21,10 +21,9 @@ def write_rest(file: BinaryFile, fd: int) -> None:
     data = file._get_pending()
     while data:
         try:
-            if file._seekable and not file._appending:
-                count = os.pwrite(fd, data, file._position)
-            else:
-                count = os.write(fd, data)
+            if file._positioned and not file._appending:
+                os.lseek(fd, file._position, os.SEEK_SET)
+            count = os.write(fd, data)
         except OSError:
             return
         file._written(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _aioxide
 from .._functions import dress_methods
+from ._arguments import index, index_or_none
 from ._turns import Turns
 
 if TYPE_CHECKING:
@@ -98,9 +100,9 @@ class TextFile(_aioxide.TextCore, Turns):
         if buffer._writable and info.incrementalencoder is not None:
             make = info.incrementalencoder
             self._make_encoder = lambda: make(errors)
-        seekable = buffer._seekable
+        seekable = buffer._can_seek
         self._init_text(buffer, decoder, _CHUNK, newline is None or newline == "\n", seekable)
-        if seekable and buffer._writable and buffer._tell() != 0:
+        if seekable and buffer._writable and buffer._where() != 0:
             # No byte order mark in the middle of a file.
             self._set_encoder_state(begin=False)
 
@@ -111,7 +113,7 @@ class TextFile(_aioxide.TextCore, Turns):
         )
 
     async def __aenter__(self) -> Self:
-        self.buffer._check_open()
+        self._check_open()
         return self
 
     async def __aexit__(
@@ -164,6 +166,8 @@ class TextFile(_aioxide.TextCore, Turns):
 
     async def readlines(self, hint: int | None = -1, /) -> list[str]:
         """Read the lines; a positive ``hint`` is when to stop, in characters."""
+        hint = index_or_none(hint)
+        self._check_open()
         lines = []
         total = 0
         async for line in self:
@@ -177,7 +181,7 @@ class TextFile(_aioxide.TextCore, Turns):
         await self._acquire()
         try:
             self._check_readable()
-            if size is None or size < 0:
+            if size is None or (size := index(size)) < 0:
                 data = await self.buffer.read()
                 text: str = self._take_text(-1) + self._decoder.decode(data, True)
                 self._forget()
@@ -191,8 +195,7 @@ class TextFile(_aioxide.TextCore, Turns):
             self._release()
 
     async def _slow_readline(self, limit: int | None) -> str:
-        if limit is None:
-            limit = -1
+        limit = -1 if limit is None else index(limit)
         await self._acquire()
         try:
             self._check_readable()
@@ -262,8 +265,11 @@ class TextFile(_aioxide.TextCore, Turns):
             self._set_decoded("".join(text for text, _ in passed), start)
             raise
 
+    def _check_open(self) -> None:
+        self.buffer._check_open("I/O operation on closed file.")
+
     def _check_readable(self) -> None:
-        self.buffer._check_open()
+        self._check_open()
         if self._decoder is None:
             raise io.UnsupportedOperation("not readable")
 
@@ -283,7 +289,7 @@ class TextFile(_aioxide.TextCore, Turns):
         else:
             self._busy = True
         try:
-            self.buffer._check_open()
+            self._check_open()
             if not self.buffer._writable:
                 raise io.UnsupportedOperation("not writable")
             return await self._write(text)
@@ -309,11 +315,13 @@ class TextFile(_aioxide.TextCore, Turns):
 
     async def writelines(self, lines: Iterable[str], /) -> None:
         """Write one after the other; no line ends are added."""
+        self._check_open()
         for line in lines:
             await self.write(line)
 
     async def flush(self) -> None:
         """Write what waits to be written."""
+        self._check_open()
         await self.buffer.flush()
 
     async def fsync(self) -> None:
@@ -344,7 +352,7 @@ class TextFile(_aioxide.TextCore, Turns):
         """Return a cookie for ``seek()``."""
         await self._acquire()
         try:
-            self.buffer._check_open()
+            self._check_open()
             return await self._tell_text()
         finally:
             self._release()
@@ -415,9 +423,10 @@ class TextFile(_aioxide.TextCore, Turns):
 
     async def seek(self, cookie: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to where ``tell()`` gave this cookie, to the beginning or to the end."""
+        whence = index(whence)
         await self._acquire()
         try:
-            self.buffer._check_open()
+            self._check_open()
             self._check_seekable()
             if whence == os.SEEK_CUR:
                 if cookie:
@@ -444,6 +453,8 @@ class TextFile(_aioxide.TextCore, Turns):
     async def _go(self, number: int) -> None:
         cookie = Cookie.unpack(number)
         decoder = self._decoder
+        if cookie.position >= 1 << 63:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         await self.buffer.seek(cookie.position)
         self._forget()
         if decoder is not None:
@@ -463,14 +474,14 @@ class TextFile(_aioxide.TextCore, Turns):
             self._set_encoder_state(begin=not number)
 
     def _check_seekable(self) -> None:
-        if not self.buffer._seekable:
+        if not self.buffer._can_seek:
             raise io.UnsupportedOperation("underlying stream is not seekable")
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Make the file so many bytes long, or as long as has been taken from the buffer."""
         await self._acquire()
         try:
-            self.buffer._check_open()
+            self._check_open()
             if self.buffer._pending:
                 await self.buffer.flush()
             # As with the builtin: where the bytes beneath stand, not the text.

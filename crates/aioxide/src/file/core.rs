@@ -34,8 +34,8 @@ pub(crate) struct FileCore {
     buffer_size: Cell<usize>,
     readable: Cell<bool>,
     writable: Cell<bool>,
-    /// It has positions.
-    seekable: Cell<bool>,
+    /// It has positions of its own, as regular files and block devices do: reads and writes name their offset.
+    positioned: Cell<bool>,
     /// A coroutine of the Python half works on it.
     busy: Cell<bool>,
     /// Positioned reads and writes that are under way: closing waits for them,
@@ -93,7 +93,16 @@ impl FileCore {
     /// The file can be read without waiting, if the page cache has it.
     #[inline]
     fn may_ask(&self) -> bool {
-        self.seekable.get() && at_once()
+        self.positioned.get() && at_once()
+    }
+
+    /// Whether reads and writes wait in memory.
+    pub(super) fn is_buffered(&self) -> bool {
+        self.buffer_size.get() > 0
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.readable.get()
     }
 
     /// Whether it has no descriptor any more.
@@ -335,7 +344,7 @@ impl FileCore {
         if pending.len() + octets.len() > self.buffer_size.get() {
             return None;
         }
-        if self.left() > 0 && !self.seekable.get() {
+        if self.left() > 0 && !self.positioned.get() {
             return None;
         }
         self.drop_chunk();
@@ -346,7 +355,7 @@ impl FileCore {
     /// Goes back to where the reader is, if the file has positions.
     fn drop_chunk(&self) {
         let left = self.left() as u64;
-        if left > 0 && self.seekable.get() {
+        if left > 0 && self.positioned.get() {
             self.position.set(self.position.get().saturating_sub(left));
         }
         self.forget_chunk();
@@ -441,13 +450,13 @@ fn bool_of(value: Option<&Any>) -> Res<bool> {
 }
 
 fn init_core(this: &Inst<FileCore>, args: Args<'_>) -> Res<Object> {
-    let &[fd, readable, writable, seekable, buffer_size, position] = args.positional else {
+    let &[fd, readable, writable, positioned, buffer_size, position] = args.positional else {
         return Err(Raised::type_error("_init_core() takes six arguments"));
     };
     this.fd.set(RawFd::try_from(fd.to_i64()?).unwrap_or(CLOSED));
     this.readable.set(readable.is_truthy()?);
     this.writable.set(writable.is_truthy()?);
-    this.seekable.set(seekable.is_truthy()?);
+    this.positioned.set(positioned.is_truthy()?);
     this.buffer_size.set(super::request::size_of(buffer_size)?);
     this.position
         .set(u64::try_from(position.to_i64()?).unwrap_or(0));
@@ -523,7 +532,7 @@ pub(super) fn build() -> Res<()> {
     FILE_CORE.build(object_class(), |b| {
         let b = b
             .doc(c"The native half of aioxide.files.BinaryFile.")
-            .method(c"_init_core", init_core, c"_init_core($self, fd, readable, writable, seekable, buffer_size, position, /)\n--\n\nBegin.")
+            .method(c"_init_core", init_core, c"_init_core($self, fd, readable, writable, positioned, buffer_size, position, /)\n--\n\nBegin.")
             .method1(c"_take", take, c"_take($self, size, /)\n--\n\nBytes that were read ahead.")
             .method1(c"_take_line", take_line, c"_take_line($self, limit, /)\n--\n\nBytes that were read ahead, up to the end of a line.")
             .method1(c"_set_chunk", set_chunk, c"_set_chunk($self, data, /)\n--\n\nSet what was read ahead.")
@@ -545,7 +554,7 @@ pub(super) fn build() -> Res<()> {
             .getter(c"_pending", |this: &Inst<FileCore>| value::uint(this.pending.borrow().len() as u64), c"How much is still to be written.")
             .getter(c"_readable", |this: &Inst<FileCore>| flag(this.readable.get()), c"Opened for reading.")
             .getter(c"_writable", |this: &Inst<FileCore>| flag(this.writable.get()), c"Opened for writing.")
-            .getter(c"_seekable", |this: &Inst<FileCore>| flag(this.seekable.get()), c"It has positions.")
+            .getter(c"_positioned", |this: &Inst<FileCore>| flag(this.positioned.get()), c"Reads and writes name their offset.")
             .getter(c"_buffer_size", |this: &Inst<FileCore>| value::uint(this.buffer_size.get() as u64), c"How much is read ahead.");
         method::binary_methods(b)
     })?;

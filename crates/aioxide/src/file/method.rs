@@ -13,6 +13,7 @@ use super::text::TextCore;
 use super::turn_is_over;
 use crate::coroutine::{self, Coroutine, Operation, Outcome, Step};
 use crate::ffi::call::Signature;
+use crate::ffi::error::Kind;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::{Any, Args, Class, Inst, Object, Raised, Res, Slot, SlotOf, Visit, value};
 
@@ -100,11 +101,27 @@ impl Operation for FileMethod {
 
 /// A size argument; `None` for "everything", as in `read(-1)` and `read(None)`.
 fn size(argument: &Slot) -> Res<Option<usize>> {
+    signed_size(argument).map(|size| usize::try_from(size).ok())
+}
+
+fn signed_size(argument: &Slot) -> Res<isize> {
     match argument.get() {
-        None => Ok(None),
-        Some(size) if size.is_none() => Ok(None),
-        Some(size) => Ok(usize::try_from(size.to_size()?).ok()),
+        None => Ok(-1),
+        Some(size) if size.is_none() => Ok(-1),
+        Some(size) => size.to_size(),
     }
+}
+
+/// The size of a `read`: a buffered file of the builtin refuses what is below -1, and a raw one does not.
+fn read_size(file: &FileCore, argument: &Slot) -> Res<Option<usize>> {
+    let size = signed_size(argument)?;
+    if size < -1 && file.is_buffered() && file.is_readable() {
+        return Err(Raised::new(
+            Kind::Value,
+            "read length must be non-negative or -1",
+        ));
+    }
+    Ok(usize::try_from(size).ok())
 }
 
 #[inline]
@@ -114,7 +131,7 @@ fn begin(this: &Inst<MethodClass>) -> Res<Step> {
         (Which::Next, _, Some(text)) => text.readline()?,
         (Which::ReadLine, Some(file), _) if size(&this.first)?.is_none() => file.readline()?,
         (Which::ReadLine, _, Some(text)) if size(&this.first)?.is_none() => text.readline()?,
-        (Which::Read, Some(file), _) => file.read(size(&this.first)?)?,
+        (Which::Read, Some(file), _) => file.read(read_size(&file, &this.first)?)?,
         (Which::Read, _, Some(text)) => match size(&this.first)? {
             Some(size) => text.read(size)?,
             None => None,
