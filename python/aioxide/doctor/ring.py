@@ -18,9 +18,17 @@ def attempt() -> dict[str, Any] | None:
     _aioxide._file_at_once(False)
     try:
         run(_read())
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        return _told(error.__cause__)
     except OSError as error:
-        return {"name": errno.errorcode.get(error.errno or 0), "text": str(error)}
+        return _told(error)
     return None
+
+
+def _told(error: OSError) -> dict[str, Any]:
+    return {"name": errno.errorcode.get(error.errno or 0), "text": str(error)}
 
 
 async def _read() -> None:

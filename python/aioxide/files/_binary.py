@@ -17,6 +17,7 @@ from .. import _aioxide
 from .._functions import dress_methods
 from ._arguments import check_position, check_whence, index, index_or_none, offset
 from ._parts import insist, joined, write_rest
+from ._sizes import clip, clip_at, guess
 from ._turns import Turns
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 # Reads of at least so many bytes go past what is read ahead, as in the native half.
 _DIRECT = 2048
-# How much is read at a time of something that does not say how long it is.
-_STEP = 64 * 1024
 # What a pipe that was reported writable surely takes.
 _PIPE_BUF = 4096
 
@@ -220,7 +219,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
             if size is None or (size := index(size)) < 0:
                 return await self._read_all()
             if not self._buffer_size:
-                return await self._fetch(self._clip(size)) if size else b""
+                return await self._fetch(clip(self, size)) if size else b""
             return await self._read_up_to(size)
         finally:
             self._release()
@@ -229,30 +228,13 @@ class BinaryFile(_aioxide.FileCore, Turns):
         parts = [self._take(-1)]
         try:
             while True:
-                data = await self._fetch(self._guess())
+                data = await self._fetch(guess(self))
                 if not data:
                     return joined(parts)
                 parts.append(data)
         except BaseException:
             self._push_back(parts)
             raise
-
-    def _guess(self) -> int:
-        """Tell how much there may be to read; a small number at the end, where it is to be seen."""
-        if not self._regular:
-            return _STEP
-        size = _aioxide.file_stat_now(self._fd).st_size
-        if not size:
-            return _STEP  # as the files of /proc have it
-        return max(size - self._position, 64)
-
-    def _clip(self, size: int) -> int:
-        """Leave no memory for what is behind the end of the file."""
-        if size <= _STEP:
-            return size
-        if not self._regular or not (known := _aioxide.file_stat_now(self._fd).st_size):
-            return min(size, 16 * _STEP)
-        return min(size, max(known - self._position, _STEP))
 
     async def _read_up_to(self, size: int) -> bytes:
         data = self._take(size)
@@ -261,7 +243,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
         try:
             while missing:
                 if missing >= _DIRECT:
-                    data = await self._fetch(self._clip(missing))
+                    data = await self._fetch(clip(self, missing))
                 else:
                     chunk = await self._fetch(self._buffer_size)
                     self._set_chunk(chunk)
@@ -315,15 +297,9 @@ class BinaryFile(_aioxide.FileCore, Turns):
         await self._settle_pending()
         self._users += 1
         try:
-            return await _aioxide.file_read(self._fd, self._behind(size, offset), offset)
+            return await _aioxide.file_read(self._fd, clip_at(self, size, offset), offset)
         finally:
             self._leave()
-
-    def _behind(self, size: int, offset: int) -> int:
-        if size <= _STEP or not self._regular:
-            return size
-        known = _aioxide.file_stat_now(self._fd).st_size
-        return min(size, max(known - offset, _STEP))
 
     async def _into(self, buffer: Buffer, *, whole: bool, unsupported: str) -> int:
         view = memoryview(buffer)

@@ -46,8 +46,8 @@ use self::threads::Threads;
 use self::uring::Uring;
 
 pub use now::{
-    find_newline, open_now, read_now, read_stream, seek, stat_now, truncate_now, write_now,
-    write_stream,
+    Medium, find_newline, open_now, read_at_hand, read_now, read_stream, seek, stat_now,
+    truncate_now, write_now, write_stream,
 };
 pub use table::Id;
 

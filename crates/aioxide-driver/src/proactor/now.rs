@@ -41,6 +41,60 @@ pub fn read_now(
     answer(result as i64)
 }
 
+/// What keeps the bytes of a file, and so whether a read can wait for a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// A disk or anything else behind the page cache, which is asked with `RWF_NOWAIT`.
+    #[default]
+    Unknown,
+    /// Memory: tmpfs (`memfd_create` too), ramfs, hugetlbfs. They do not know `RWF_NOWAIT`, and need not.
+    Memory,
+}
+
+impl Medium {
+    /// The medium of an open file, by the kind of its file system.
+    pub fn of(fd: RawFd) -> Medium {
+        let mut answer = MaybeUninit::<libc::statfs64>::uninit();
+        // SAFETY: any number is a valid descriptor to ask for; the kernel fills the struct if it answers 0.
+        #[allow(unsafe_code)]
+        let kind = unsafe {
+            if libc::fstatfs64(fd, answer.as_mut_ptr()) != 0 {
+                return Medium::Unknown;
+            }
+            answer.assume_init().f_type
+        };
+        const RAMFS_MAGIC: i64 = 0x8584_58f6;
+        match kind as i64 {
+            libc::TMPFS_MAGIC | libc::HUGETLBFS_MAGIC | RAMFS_MAGIC => Medium::Memory,
+            _ => Medium::Unknown,
+        }
+    }
+}
+
+/// Reads at an offset what is at hand: all of it if the file is in memory, else what the page cache has.
+#[inline]
+pub fn read_at_hand(
+    fd: RawFd,
+    medium: Medium,
+    memory: &mut [MaybeUninit<u8>],
+    offset: u64,
+) -> io::Result<usize> {
+    if medium == Medium::Unknown {
+        return read_now(fd, memory, Some(offset));
+    }
+    // SAFETY: the caller's exclusive slice, which the kernel fills.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::pread64(
+            fd,
+            memory.as_mut_ptr().cast(),
+            memory.len(),
+            offset.cast_signed(),
+        )
+    };
+    answer(result as i64)
+}
+
 /// Writes what the file takes without blocking: a pipe, or a file system that knows how.
 #[inline]
 pub fn write_now(fd: RawFd, data: &[u8], offset: Option<u64>) -> io::Result<usize> {

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
 use aioxide_driver::op::Stat;
-use aioxide_driver::proactor::{find_newline, read_now};
+use aioxide_driver::proactor::{Medium, find_newline, read_at_hand};
 
 use super::{at_once, method, spend};
 use crate::ffi::buffer::{Buffer, bytes_slice};
@@ -36,6 +36,8 @@ pub(crate) struct FileCore {
     writable: Cell<bool>,
     /// It has positions of its own, as regular files and block devices do: reads and writes name their offset.
     positioned: Cell<bool>,
+    /// Whether its bytes are in memory anyway.
+    medium: Cell<Medium>,
     /// A coroutine of the Python half works on it.
     busy: Cell<bool>,
     /// Positioned reads and writes that are under way: closing waits for them,
@@ -151,6 +153,7 @@ impl FileCore {
                 &octets[self.chunk_at.get()..self.chunk_end.get()]
             });
         let (fd, position) = (self.fd.get(), self.position.get());
+        let medium = self.medium.get();
         let (mut read, mut ended, mut stuck) = (0, false, false);
         let bytes = filled_bytes(rest.len() + more, |memory| {
             for (place, octet) in memory.iter_mut().zip(rest) {
@@ -158,7 +161,7 @@ impl FileCore {
             }
             let memory = &mut memory[rest.len()..];
             while read < memory.len() {
-                match read_now(fd, &mut memory[read..], Some(position + read as u64)) {
+                match read_at_hand(fd, medium, &mut memory[read..], position + read as u64) {
                     Ok(0) => {
                         ended = true;
                         break;
@@ -208,7 +211,8 @@ impl FileCore {
     /// Whether there is nothing behind the raw position; `None` if that cannot be said at once.
     fn at_end(&self) -> Option<bool> {
         let mut probe = [MaybeUninit::uninit(); 1];
-        let read = read_now(self.fd.get(), &mut probe, Some(self.position.get()));
+        let (fd, position) = (self.fd.get(), self.position.get());
+        let read = read_at_hand(fd, self.medium.get(), &mut probe, position);
         read.ok().map(|count| count == 0)
     }
 
@@ -371,7 +375,7 @@ impl FileCore {
         {
             return Ok(None);
         }
-        let fd = self.fd.get();
+        let (fd, medium) = (self.fd.get(), self.medium.get());
         let mut size = size;
         if size > tuning::FILE_ASK {
             let Ok(stat) = Stat::file(fd).now() else {
@@ -385,7 +389,7 @@ impl FileCore {
             let mut read = 0;
             // A read may end where the page cache does, in the middle of the file.
             while read < memory.len() {
-                match read_now(fd, &mut memory[read..], Some(offset + read as u64)) {
+                match read_at_hand(fd, medium, &mut memory[read..], offset + read as u64) {
                     Ok(0) => break,
                     Ok(count) => read += count,
                     Err(_) => {
@@ -457,6 +461,9 @@ fn init_core(this: &Inst<FileCore>, args: Args<'_>) -> Res<Object> {
     this.readable.set(readable.is_truthy()?);
     this.writable.set(writable.is_truthy()?);
     this.positioned.set(positioned.is_truthy()?);
+    if this.positioned.get() {
+        this.medium.set(Medium::of(this.fd.get()));
+    }
     this.buffer_size.set(super::request::size_of(buffer_size)?);
     this.position
         .set(u64::try_from(position.to_i64()?).unwrap_or(0));

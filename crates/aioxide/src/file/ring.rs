@@ -146,7 +146,11 @@ fn foreign(loop_: &Any) -> Res<Own<Ring>> {
 }
 
 fn open(loop_: &Any) -> Res<Own<Ring>> {
-    let proactor = Proactor::new(wanted()?).map_err(|error| Raised::os(&error))?;
+    let wanted = wanted()?;
+    let proactor = Proactor::new(wanted).map_err(|error| match wanted {
+        Some(Backend::Uring) => no_uring(&error),
+        _ => Raised::os(&error),
+    })?;
     let fd = value::int(i64::from(proactor.as_raw_fd()))?;
     let ring = RING.create(Ring {
         proactor: RefCell::new(Some(proactor)),
@@ -155,6 +159,20 @@ fn open(loop_: &Any) -> Res<Own<Ring>> {
     let drain = ring.as_any().getattr(&names()._drain)?;
     loop_.call_method2(&names().add_reader, &fd, &drain)?;
     Ok(ring)
+}
+
+/// What was asked for cannot be had. No `OSError`, which would look like the file's; its cause is one.
+fn no_uring(error: &std::io::Error) -> Raised {
+    let cause = Raised::os(error).take();
+    let raised = Raised::runtime(&format!(
+        "{VARIABLE}=uring asks for io_uring, which is forbidden or missing here ({error}): \
+         unset {VARIABLE}, or set it to 'threads'"
+    ));
+    let exception = raised.take();
+    match exception.setattr(&names().__cause__, &cause) {
+        Ok(()) => Raised::raise(exception),
+        Err(raised) => raised,
+    }
 }
 
 fn gone() -> Raised {

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 use aioxide_driver::op::{Memory, Op, Read, Stat, Write};
-use aioxide_driver::proactor::read_now;
+use aioxide_driver::proactor::{Medium, read_at_hand};
 
 use super::{at_once, spend};
 use crate::ffi::file_memory::FileMemory;
@@ -19,6 +19,7 @@ use crate::tuning;
 
 const EINTR: i32 = 4;
 const EAGAIN: i32 = 11;
+const EOPNOTSUPP: i32 = 95;
 const ECANCELED: i32 = 125;
 const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;
@@ -86,11 +87,20 @@ impl Transfer {
             return Attempt::Rest(memory);
         }
         let (fd, from) = (self.fd, self.from);
+        let mut medium = Medium::Unknown;
         while self.done < wanted {
             let (done, at) = (self.done, offset + self.done as u64);
-            match memory.read_with(from + done, |place| read_now(fd, place, Some(at))) {
+            let read = memory.read_with(from + done, |place| read_at_hand(fd, medium, place, at));
+            match read {
                 Ok(0) => break,
                 Ok(count) => self.done += count,
+                Err(error)
+                    if error.raw_os_error() == Some(EOPNOTSUPP)
+                        && medium == Medium::Unknown
+                        && Medium::of(fd) == Medium::Memory =>
+                {
+                    medium = Medium::Memory;
+                }
                 Err(error) if !is_later(&error) => return Attempt::Failed(error),
                 Err(error) => {
                     // EAGAIN is the end of what is cached. Another error may come from the place alone, as behind

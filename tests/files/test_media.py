@@ -1,0 +1,110 @@
+"""Files in memory are read at once, and what is asked for but forbidden is named."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aioxide import _aioxide, files
+
+if TYPE_CHECKING:
+    from helpers import Implementation
+
+CONTENT = os.urandom(300_000)
+
+
+async def nothing_is_submitted(f: files.BinaryFile) -> None:
+    """Read in every way, with a ring that fails whatever it is given."""
+    _aioxide.file_ring()
+    _aioxide._file_faults([5] * 100)  # EIO
+    assert await f.pread(4096, 8192) == CONTENT[8192:12_288]
+    assert await f.pread(200_000, 1) == CONTENT[1:200_001]
+    assert await f.read(100) == CONTENT[:100]
+    assert await f.read() == CONTENT[100:]
+    await f.seek(0)
+    target = bytearray(100_000)
+    assert await f.readinto(target) == 100_000
+    assert target == CONTENT[:100_000]
+    assert await f.readline() == CONTENT[100_000 : CONTENT.index(b"\n", 100_000) + 1]
+    assert await f.read1(50_000)
+    assert await f.seek(0, 2) == len(CONTENT)
+    assert await f.read(10) == b""
+
+
+@pytest.mark.parametrize("buffering", [-1])
+async def test_memfd(loop: asyncio.AbstractEventLoop, backend: str, buffering: int) -> None:
+    """A file of `memfd_create` is memory, and knows no RWF_NOWAIT."""
+    fd = os.memfd_create("test")
+    os.pwrite(fd, CONTENT, 0)
+    async with files.open(fd, "rb", buffering) as f:
+        await nothing_is_submitted(f)
+
+
+async def test_tmpfs(loop: asyncio.AbstractEventLoop, backend: str) -> None:
+    """So is a file on a tmpfs."""
+    folder = Path("/dev/shm")
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    if not any(mount.split()[1:3] == [str(folder), "tmpfs"] for mount in mounts):
+        pytest.skip(f"{folder} is no tmpfs here")
+    path = folder / f"aioxide-{os.getpid()}"
+    try:
+        path.write_bytes(CONTENT)
+    except OSError as error:
+        pytest.skip(f"{folder} cannot be written: {error}")
+    try:
+        f = await files.open(path, "rb")
+        await nothing_is_submitted(f)
+        _aioxide._file_faults([])
+        await f.close()
+    finally:
+        path.unlink()
+
+
+# Forbid io_uring_setup in this process, as containers do.
+FORBIDDEN = """
+import ctypes, struct, sys
+program = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]
+code = b"".join(struct.pack("HBBI", *step) for step in program)
+kept = ctypes.create_string_buffer(code)
+filter = struct.pack("HxxxxxxP", len(program), ctypes.addressof(kept))
+prctl = ctypes.CDLL(None).prctl
+if prctl(38, 1, 0, 0, 0) or prctl(22, 2, filter, 0, 0):
+    sys.exit(99)
+import asyncio, aioxide
+from aioxide import _aioxide, files
+_aioxide._file_at_once(False)
+
+async def main():
+    try:
+        await files.open("/proc/version")
+    except RuntimeError as error:
+        print(error)
+        print(repr(error.__cause__))
+
+(aioxide.run if sys.argv[1] == "aioxide" else asyncio.run)(main())
+"""
+
+
+def test_io_uring_that_is_forbidden(implementation: Implementation) -> None:
+    """Whoever asks for io_uring by the variable is told that, and not that the file is forbidden."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORBIDDEN, implementation.name],
+        env=os.environ | {"AIOXIDE_FILES": "uring"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if done.returncode == 99:
+        pytest.skip("no seccomp filters here")
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "AIOXIDE_FILES=uring asks for io_uring, which is forbidden or missing here "
+        "(Operation not permitted (os error 1)): unset AIOXIDE_FILES, or set it to 'threads'",
+        "PermissionError(1, 'Operation not permitted')",
+    ]
