@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ async def main():
 
 
 def test_io_uring_that_is_forbidden(implementation: Implementation) -> None:
-    """Whoever asks for io_uring by the variable is told that, and not that the file is forbidden."""
+    """The error names the variable that asks for io_uring, and not the file."""
     done = subprocess.run(
         [sys.executable, "-c", FORBIDDEN, implementation.name],
         env=os.environ | {"AIOXIDE_FILES": "uring"},
@@ -108,3 +109,66 @@ def test_io_uring_that_is_forbidden(implementation: Implementation) -> None:
         "(Operation not permitted (os error 1)): unset AIOXIDE_FILES, or set it to 'threads'",
         "PermissionError(1, 'Operation not permitted')",
     ]
+
+
+OVERLAID = """
+import asyncio, os, sys, aioxide
+from aioxide import _aioxide, files
+folder, name = sys.argv[1:3]
+content = open(f"{folder}/lower/a", "rb").read()
+
+async def main():
+    for buffering in (int(sys.argv[3]),):
+        async with files.open(f"{folder}/merged/a", "rb", buffering) as f:
+            _aioxide.file_ring()
+            await f.pread(len(content), 0)
+            lower = os.open(f"{folder}/lower/a", os.O_RDONLY)
+            os.posix_fadvise(lower, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(lower)
+            # Nothing is cached: the ring has to be asked.
+            _aioxide._file_faults([5])
+            try:
+                await f.pread(4096, 0)
+            except OSError as error:
+                assert error.errno == 5
+            else:
+                raise AssertionError("a page that is not cached was read at once")
+            assert await f.pread(300_000, 0) == content
+            # Everything is: nothing is given to the ring, whatever it does.
+            _aioxide._file_faults([5] * 20)
+            assert await f.pread(4096, 8192) == content[8192:12288]
+            assert await f.pread(9000, len(content) - 100) == content[-100:]
+            assert await f.read(1000) == content[:1000]
+            assert await f.read() == content[1000:]
+            assert await f.read(10) == b""
+    print("read")
+
+(aioxide.run if name == "aioxide" else asyncio.run)(main())
+"""
+MOUNT = """
+set -e
+mkdir "$1/lower" "$1/upper" "$1/work" "$1/merged"
+head -c 200000 /dev/urandom > "$1/lower/a"
+sync "$1/lower/a"
+mount -t overlay overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" "$1/merged" || exit 77
+"$2" -c "$3" "$1" "$4" "$5"
+"""
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_overlay(
+    implementation: Implementation, backend: str, tmp_path: Path, buffering: int
+) -> None:
+    """What the layers of a container have in the page cache is read at once, and nothing else."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is not installed")
+    program = [sys.executable, OVERLAID, implementation.name, str(buffering)]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", MOUNT, "sh", str(tmp_path), *program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip(f"no overlay can be mounted here: {done.stderr.strip()}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "read\n", "")

@@ -1,4 +1,4 @@
-"""While the kernel refuses to take operations: each of them ends, as it should or with the kernel's error."""
+"""While the kernel refuses to take operations, each of them ends: well, or with the error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def by_the_ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def test_a_passing_refusal(
     loop: asyncio.AbstractEventLoop, tmp_path: Path, number: int, times: int
 ) -> None:
-    """What the kernel takes later is only late. Twenty interruptions are more than one flush repeats."""
+    """What the kernel takes later is late. One flush repeats 16 interruptions, not 20."""
     if times == 20 and number != errno.EINTR:
         pytest.skip("that is a lasting one")
     path = tmp_path / "a"
@@ -135,7 +135,7 @@ async def main():
 def test_injected_by_strace(
     implementation: Implementation, tmp_path: Path, name: str, when: str
 ) -> None:
-    """The system call itself fails once, at the first operation or at a later one, or every other time."""
+    """The system call itself fails: the first, second or third, or every other one."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
@@ -156,7 +156,7 @@ def test_injected_by_strace(
 
 @pytest.mark.aioxide_only
 def test_a_waiter_that_cannot_be_resolved_holds_up_no_other(tmp_path: Path) -> None:
-    """Several operations complete at once, and resolving the first waiter raises: the others end."""
+    """Several operations complete at once; resolving one waiter raises, the others end."""
     path = tmp_path / "a"
     path.write_bytes(b"content")
     broken: list[asyncio.Future[object]] = []

@@ -1,4 +1,4 @@
-"""Only the end of a regular file shortens a read: not where the page cache ends, and no short system call."""
+"""Only the end of a regular file shortens a read: not the end of what is cached."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _SURELY_VALID = 1 << 31
 
 
 def index(value: object) -> int:
-    """Return a size as an int that C's ``ssize_t`` holds; raise what the builtin raises if it is none."""
+    """Return a size as an int that C's ``ssize_t`` holds."""
     number = operator.index(value)  # type: ignore[arg-type]
     if not -sys.maxsize - 1 <= number <= sys.maxsize:
         raise OverflowError("cannot fit 'int' into an index-sized integer")

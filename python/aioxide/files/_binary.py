@@ -44,7 +44,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
     _appending: bool
     _closefd: bool
     _regular: bool
-    #: `lseek` works. Only regular files and block devices have positions of their own beside that (`_positioned`).
+    #: `lseek` works. Only regular files and block devices are read by offset (`_positioned`).
     _can_seek: bool
     #: The kernel refuses `pwrite`: files of /proc.
     _refuses_pwrite = False
@@ -528,7 +528,7 @@ class BinaryFile(_aioxide.FileCore, Turns):
     # Moving
 
     async def seek(self, target: int, whence: int = os.SEEK_SET, /) -> int:
-        """Set the position, in bytes from the start, the position or the end; return the new one."""
+        """Set the position, in bytes; return the new one."""
         buffered = self._buffer_size > 0
         whence = check_whence(whence, buffered=buffered)
         await self._acquire()

@@ -383,9 +383,9 @@ class TextFile(_aioxide.TextCore, Turns):
             return begin
         # From there on byte by byte, noting each place where the decoder has nothing pending.
         place, fed, decoded = begin, 0, 0
-        for index in range(skipped, len(data)):
+        for at in range(skipped, len(data)):
             fed += 1
-            decoded += len(decoder.decode(data[index : index + 1]))
+            decoded += len(decoder.decode(data[at : at + 1]))
             kept, flags = decoder.getstate()
             if not kept and decoded <= chars:
                 place = Cookie(place.position + fed, flags)

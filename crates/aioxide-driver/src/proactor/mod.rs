@@ -29,6 +29,7 @@
 //! [`read_now`] is the way around all of it: what is in the page cache needs no proactor.
 
 mod now;
+mod residency;
 mod table;
 mod threads;
 mod uring;
@@ -49,6 +50,7 @@ pub use now::{
     Medium, find_newline, open_now, read_at_hand, read_now, read_stream, seek, stat_now,
     truncate_now, write_now, write_stream,
 };
+pub use residency::Residency;
 pub use table::Id;
 
 /// So many bytes of memory are with the kernel at a time.

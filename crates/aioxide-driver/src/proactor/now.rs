@@ -41,6 +41,9 @@ pub fn read_now(
     answer(result as i64)
 }
 
+/// `RAMFS_MAGIC` of linux/magic.h, which libc does not have.
+const RAMFS_MAGIC: i64 = 0x8584_58f6;
+
 /// What keeps the bytes of a file, and so whether a read can wait for a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Medium {
@@ -49,6 +52,8 @@ pub enum Medium {
     Unknown,
     /// Memory: tmpfs (`memfd_create` too), ramfs, hugetlbfs. They do not know `RWF_NOWAIT`, and need not.
     Memory,
+    /// A layer of an overlayfs, which does not know `RWF_NOWAIT`: [`Residency`](super::Residency) tells.
+    Overlay,
 }
 
 impl Medium {
@@ -63,9 +68,9 @@ impl Medium {
             }
             answer.assume_init().f_type
         };
-        const RAMFS_MAGIC: i64 = 0x8584_58f6;
         match kind as i64 {
             libc::TMPFS_MAGIC | libc::HUGETLBFS_MAGIC | RAMFS_MAGIC => Medium::Memory,
+            libc::OVERLAYFS_SUPER_MAGIC => Medium::Overlay,
             _ => Medium::Unknown,
         }
     }
@@ -79,7 +84,7 @@ pub fn read_at_hand(
     memory: &mut [MaybeUninit<u8>],
     offset: u64,
 ) -> io::Result<usize> {
-    if medium == Medium::Unknown {
+    if medium != Medium::Memory {
         return read_now(fd, memory, Some(offset));
     }
     // SAFETY: the caller's exclusive slice, which the kernel fills.

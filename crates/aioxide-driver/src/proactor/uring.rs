@@ -21,7 +21,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use io_uring::squeue::Entry;
 use io_uring::{IoUring, Probe, opcode, types};
@@ -30,6 +30,7 @@ use super::Flush;
 use super::table::Slot;
 use super::threads::Threads;
 use crate::op::Memory;
+use crate::sys::monotonic_ns;
 
 /// Room for so many submissions between two system calls.
 const ENTRIES: u32 = 256;
@@ -61,7 +62,7 @@ pub(super) struct Uring {
     pushed: u32,
     /// How often in a row the kernel has taken nothing, and when it is to be asked again.
     attempts: u32,
-    next_attempt: Option<Instant>,
+    next_attempt: Option<u64>,
     /// Operations that the kernel refused to take, and what they complete with.
     failed: Vec<(u64, i32)>,
     /// A cancellation was among them.
@@ -223,7 +224,7 @@ impl Uring {
                 return self.flushed();
             }
             if let Some(next) = self.next_attempt {
-                let pause = next.saturating_duration_since(Instant::now());
+                let pause = Duration::from_nanos(next.saturating_sub(monotonic_ns()));
                 if !pause.is_zero() {
                     return self.later(pause);
                 }
@@ -276,8 +277,8 @@ impl Uring {
         );
         if passing && self.attempts < ATTEMPTS {
             let pause = Duration::from_millis(1 << self.attempts);
+            self.next_attempt = Some(monotonic_ns() + (1_000_000 << self.attempts));
             self.attempts += 1;
-            self.next_attempt = Some(Instant::now() + pause);
             return self.later(pause);
         }
         self.attempts = 0;
@@ -387,7 +388,7 @@ impl Uring {
         match self.flush() {
             Flush::Drain => return Ok(()),
             Flush::Again(pause) => {
-                std::thread::sleep(pause);
+                sleep(pause);
                 return Ok(());
             }
             Flush::Done => {}
@@ -410,6 +411,16 @@ impl Uring {
         if let Some(threads) = &mut self.threads {
             threads.abandon();
         }
+    }
+}
+
+/// While a loop is being closed, which waits for what the kernel still uses.
+fn sleep(pause: Duration) {
+    let milliseconds = libc::c_int::try_from(pause.as_millis()).unwrap_or(1).max(1);
+    // SAFETY: no descriptors, so that nothing is accessed; a signal only ends it early.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::poll(std::ptr::null_mut(), 0, milliseconds);
     }
 }
 

@@ -93,7 +93,10 @@ pub(crate) fn complete<M: Memory>(proactor: &mut Proactor<M>, count: usize) -> V
     while done.len() < count {
         match flushed {
             Flush::Drain => {}
-            Flush::Again(pause) => std::thread::sleep(pause),
+            Flush::Again(pause) => {
+                let waited = reactor.wait(Timeout::After(pause), &mut events, &mut ready);
+                drop(waited);
+            }
             Flush::Done => match reactor.wait(Timeout::Forever, &mut events, &mut ready) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 waited => waited.unwrap(),

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
 use aioxide_driver::op::Stat;
-use aioxide_driver::proactor::{Medium, find_newline, read_at_hand};
+use aioxide_driver::proactor::{Medium, Residency, find_newline, read_at_hand};
 
 use super::{at_once, method, spend};
 use crate::ffi::buffer::{Buffer, bytes_slice};
@@ -38,6 +38,8 @@ pub(crate) struct FileCore {
     positioned: Cell<bool>,
     /// Whether its bytes are in memory anyway.
     medium: Cell<Medium>,
+    /// For a layer of an overlayfs: which of its pages are in memory.
+    residency: RefCell<Option<Residency>>,
     /// A coroutine of the Python half works on it.
     busy: Cell<bool>,
     /// Positioned reads and writes that are under way: closing waits for them,
@@ -143,6 +145,47 @@ impl FileCore {
         Ok(taken)
     }
 
+    /// Reads what is at hand; an error if that cannot be had, or told, without waiting.
+    #[inline]
+    fn read_here(
+        &self,
+        fd: RawFd,
+        memory: &mut [MaybeUninit<u8>],
+        offset: u64,
+    ) -> std::io::Result<usize> {
+        match self.medium.get() {
+            Medium::Overlay if !self.is_resident(fd, offset, memory.len()) => {
+                Err(std::io::ErrorKind::WouldBlock.into())
+            }
+            Medium::Overlay => read_at_hand(fd, Medium::Memory, memory, offset),
+            medium => read_at_hand(fd, medium, memory, offset),
+        }
+    }
+
+    /// Whether a layer of an overlayfs has these bytes in memory, as far as the file goes.
+    fn is_resident(&self, fd: RawFd, offset: u64, length: usize) -> bool {
+        let mut residency = self.residency.borrow_mut();
+        if residency.is_none() {
+            match Residency::new(fd) {
+                Ok(known) => *residency = Some(known),
+                Err(_) => {
+                    // Nor later.
+                    self.medium.set(Medium::Unknown);
+                    return false;
+                }
+            }
+        }
+        let Some(known) = residency.as_ref() else {
+            return false;
+        };
+        let Ok(stat) = Stat::file(fd).now() else {
+            return false;
+        };
+        let behind = stat.get().stx_size.saturating_sub(offset);
+        let length = usize::try_from(behind).unwrap_or(length).min(length);
+        length == 0 || usize::try_from(offset).is_ok_and(|offset| known.has(offset, length))
+    }
+
     /// What is left of the chunk, and up to `more` bytes of the file behind it.
     fn fill(&self, more: usize, whole: bool) -> Res<Filled> {
         let chunk = self.chunk.get();
@@ -153,7 +196,6 @@ impl FileCore {
                 &octets[self.chunk_at.get()..self.chunk_end.get()]
             });
         let (fd, position) = (self.fd.get(), self.position.get());
-        let medium = self.medium.get();
         let (mut read, mut ended, mut stuck) = (0, false, false);
         let bytes = filled_bytes(rest.len() + more, |memory| {
             for (place, octet) in memory.iter_mut().zip(rest) {
@@ -161,7 +203,7 @@ impl FileCore {
             }
             let memory = &mut memory[rest.len()..];
             while read < memory.len() {
-                match read_at_hand(fd, medium, &mut memory[read..], position + read as u64) {
+                match self.read_here(fd, &mut memory[read..], position + read as u64) {
                     Ok(0) => {
                         ended = true;
                         break;
@@ -212,7 +254,7 @@ impl FileCore {
     fn at_end(&self) -> Option<bool> {
         let mut probe = [MaybeUninit::uninit(); 1];
         let (fd, position) = (self.fd.get(), self.position.get());
-        let read = read_at_hand(fd, self.medium.get(), &mut probe, position);
+        let read = self.read_here(fd, &mut probe, position);
         read.ok().map(|count| count == 0)
     }
 
@@ -375,7 +417,7 @@ impl FileCore {
         {
             return Ok(None);
         }
-        let (fd, medium) = (self.fd.get(), self.medium.get());
+        let fd = self.fd.get();
         let mut size = size;
         if size > tuning::FILE_ASK {
             let Ok(stat) = Stat::file(fd).now() else {
@@ -389,7 +431,7 @@ impl FileCore {
             let mut read = 0;
             // A read may end where the page cache does, in the middle of the file.
             while read < memory.len() {
-                match read_at_hand(fd, medium, &mut memory[read..], offset + read as u64) {
+                match self.read_here(fd, &mut memory[read..], offset + read as u64) {
                     Ok(0) => break,
                     Ok(count) => read += count,
                     Err(_) => {
@@ -473,6 +515,7 @@ fn init_core(this: &Inst<FileCore>, args: Args<'_>) -> Res<Object> {
 fn set_fd(this: &Inst<FileCore>, value: Option<&Any>) -> Res<()> {
     let fd = no_delete(value)?.to_i64()?;
     this.fd.set(RawFd::try_from(fd).unwrap_or(CLOSED));
+    drop(this.residency.take());
     Ok(())
 }
 
