@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from conventions.arguments import argument
-from misuse.values import Factory, same
+from misuse.values import Factory, Raising, function, same
 
 P = inspect.Parameter
 
@@ -98,3 +99,44 @@ def ways_to_call(shape: Shape) -> Iterator[Variant]:
         yield Variant(
             "an unknown name", shape.given(needed), {**needed_names, "unheard_of": same(None)}
         )
+
+
+#: What a parameter is given that takes something else.
+MISUSED: dict[str, Factory] = {
+    "None": same(None),
+    "an object": lambda stage: object(),
+    "a negative number": same(-1),
+    "a fraction": same(0.5),
+    "nan": same(math.nan),
+    "infinity": same(math.inf),
+    "a huge number": same(10**30),
+    "text": same("text"),
+    "a list": lambda stage: [],
+    "a class": same(complex),
+    "a function": same(function),
+    "a value that raises": lambda stage: Raising(),
+}
+
+
+def misuses(shape: Shape) -> Iterator[Variant]:
+    """Yield calls with one argument of a wrong type or value, each parameter in turn."""
+    positional, keyword = shape.by_position, shape.by_name_only
+    needed_names = shape.named(required(keyword))
+    for index, parameter in enumerate(positional):
+        for what, make in MISUSED.items():
+            yield Variant(
+                f"{parameter.name}: {what}",
+                (
+                    *shape.given(positional[:index]),
+                    make,
+                    *shape.given(required(positional[index + 1 :])),
+                ),
+                needed_names,
+            )
+    for parameter in keyword:
+        for what, make in MISUSED.items():
+            yield Variant(
+                f"{parameter.name}={what}",
+                shape.given(required(positional)),
+                {**needed_names, parameter.name: make},
+            )
