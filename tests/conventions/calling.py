@@ -102,8 +102,10 @@ def differences(
                 for name in ("asyncio", "aioxide")
             )
         if subject in (subjects.process, subjects.subprocess_transport):
-            # Whether the child's end has been seen yet is a matter of time.
+            # What is registered for a child is a matter of time, and of how its end is noticed.
             stock.effects.pop("registered", None)
+            if stock.how == ours.how == "pending":
+                stock.what = ours.what = None
         found = stock.differences(ours)
         if not found:
             break

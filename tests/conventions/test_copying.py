@@ -193,7 +193,7 @@ def outcome(name: str, make: Callable[[Namespace], Any], copier: Copier) -> Any:
         thing = await made if asyncio.iscoroutine(made) and "coroutine" not in title else made
         try:
             copied = copier(thing)
-        except (TypeError, pickle.PicklingError):
+        except (TypeError, pickle.PicklingError, AttributeError):  # a local object, on 3.11
             return "refused"
         finally:
             if asyncio.iscoroutine(thing):
