@@ -14,7 +14,14 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 __all__ = ["dress", "dress_methods", "mark"]
 
 
-def dress(function: Any, original: Any, module: str, owner: type | None = None) -> Any:
+def dress(
+    function: Any,
+    original: Any,
+    module: str,
+    owner: type | None = None,
+    *,
+    replaceable: bool = True,
+) -> Any:
     """Let a native function look like asyncio's: `inspect` reads the signature off the code, and
     whether it is a coroutine function.
 
@@ -23,24 +30,26 @@ def dress(function: Any, original: Any, module: str, owner: type | None = None) 
         original: asyncio's function of the same name.
         module: where the function is to be found.
         owner: the class it is a method of, if it is one.
+        replaceable: whether asyncio's code works in its place. Then other code can be set, as
+            libraries do that wrap a function in place; else setting it is refused.
     """
     function.__module__ = module
     if owner is not None:
         function.__qualname__ = f"{owner.__qualname__}.{function.__name__}"
     function.__annotations__ = dict(original.__annotations__)
-    function.__code__ = original.__code__
-    function.__defaults__ = original.__defaults__
-    function.__kwdefaults__ = original.__kwdefaults__
-    function.__text_signature__ = None  # The other says more, and would not be asked.
+    _aioxide._dress(function, original, replaceable)
     return function
 
 
-def dress_methods(cls: type, asyncios: type | None = None) -> None:
+def dress_methods(
+    cls: type, asyncios: type | None = None, *, replaceable: tuple[str, ...] = ()
+) -> None:
     """Let the native coroutine methods of a class look like those of asyncio's class.
 
     Args:
         cls: the class; its methods may be those of its bases in Rust.
         asyncios: asyncio's class, if it has one like it.
+        replaceable: the methods whose code in asyncio works on an instance of `cls`, too.
     """
     for base in cls.__mro__:
         for name, function in vars(base).items():
@@ -48,7 +57,7 @@ def dress_methods(cls: type, asyncios: type | None = None) -> None:
                 continue
             original = getattr(asyncios, name, None)
             if inspect.isfunction(original):
-                dress(function, original, cls.__module__, cls)
+                dress(function, original, cls.__module__, cls, replaceable=name in replaceable)
             else:
                 mark(function)
 

@@ -11,7 +11,7 @@ from asyncio.log import logger
 from asyncio.selector_events import BaseSelectorEventLoop
 from typing import TYPE_CHECKING, Any
 
-from . import _aioxide, _registry
+from . import _aioxide, _patches, _registry
 from ._copying import unpicklable
 from ._functions import dress_methods
 from .names import Names
@@ -31,6 +31,20 @@ NO_NESTED_RUNS = (
     "methods that run it: run this program with `aioxide run --keep-loop`, or call "
     "aioxide.install(loop=False)"
 )
+
+
+class _Ready:
+    """The native queue, as far as a handle can be appended to it."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def append(self, handle: asyncio.Handle) -> None:
+        """Run the handle in the next iteration."""
+        self._loop._add_callback(handle)
+
+    def clear(self) -> None:
+        """Do nothing: the native loop drops its queue when it is closed."""
 
 
 # The ignored complaint is explained in _base.py.
@@ -129,6 +143,30 @@ class EventLoop(  # type: ignore[misc]
         """
         raise RuntimeError(NO_NESTED_RUNS)
 
+    def _run_once(self) -> None:
+        """Run until ``stop()`` is called, for BaseEventLoop.run_forever if a patch has called it.
+
+        Raises:
+            RuntimeError: for anybody else.
+        """
+        if _patches.is_original_run(sys._getframe(1)):
+            self._run()
+        else:
+            super()._run_once()
+
+    def _call_soon(self, callback: Any, args: tuple[Any, ...], context: Any) -> asyncio.Handle:
+        """Schedule a callback, for BaseEventLoop's methods if a patch has called them."""
+        return _aioxide.LoopCore.call_soon(self, callback, *args, context=context)
+
+    @property
+    def _ready(self) -> Any:
+        """What BaseEventLoop's methods append handles to, if a patch has called them."""
+        return _Ready(self)
+
+    @_ready.setter
+    def _ready(self, queue: object) -> None:
+        """Leave BaseEventLoop's own queue out."""
+
     def _create_task_here(self, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> Any:
         """Create a native task with keywords that only the running Python's Task knows."""
         self._check_closed()
@@ -140,6 +178,7 @@ class EventLoop(  # type: ignore[misc]
 
 
 unpicklable(EventLoop)
+_patches.watch(EventLoop)
 
 # Of the usual loop: the base has the sock_* methods as names only.
 dress_methods(EventLoop, BaseSelectorEventLoop)

@@ -14,6 +14,9 @@ Three things are replaced:
   `asyncio` and in each of its modules. They work on any loop, also on asyncio's. What was imported
   by name before stays asyncio's, and works on our loop.
 
+A function or class of asyncio's that a library has patched before keeps its place: ours would hide
+the patch.
+
 Each replacement is one (owner, name) pair; `uninstall` puts back what was there, unless somebody
 else has replaced it in the meantime.
 """
@@ -27,7 +30,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _inherit, _namespace, _report, _takeover
+from . import _inherit, _namespace, _patches, _report, _takeover
 from .events import EventLoop
 from .policy import default_policy, policy_class
 from .runners import new_event_loop
@@ -85,6 +88,8 @@ def _names_plan() -> Iterator[tuple[Any, str, Any]]:
     for counterpart in _namespace.counterparts():
         if counterpart.name in _namespace.KEPT:
             continue
+        if _patches.is_patched(counterpart.theirs, f"asyncio.{counterpart.module}"):
+            continue  # Ours would hide the patch.
         for module in modules:
             if vars(module).get(counterpart.name) is counterpart.theirs:
                 yield module, counterpart.name, counterpart.ours

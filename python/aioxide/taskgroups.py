@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 else:
     from . import _aioxide
     from ._copying import restorable
+    from ._functions import dress_methods
 
     __all__ = asyncio.taskgroups.__all__
 
@@ -32,4 +33,5 @@ else:
         "_on_completed_fut",
         optional=(),
     )
+    dress_methods(TaskGroup, asyncio.taskgroups.TaskGroup, replaceable=("create_task",))
     _aioxide._set_task_group_class(TaskGroup, asyncio.taskgroups.TaskGroup)

@@ -175,6 +175,8 @@ mod exports {
             ("address_family", function(c"address_family", crate::sock_op::address_family, c"address_family(host, /)\n--\n\nThe family of a host that is an address in numbers, else 0.")?),
             ("_connect_debugger", function(c"_connect_debugger", connect_debugger, c"_connect_debugger(loop, coro, name, /)\n--\n\nLearn where `python -m asyncio ps` looks.")?),
             ("_use_introspection", function(c"_use_introspection", crate::coroutine::use_helpers, c"_use_introspection(stub, origin, /)\n--\n\nTake the helpers of aioxide._introspection.")?),
+            ("_use_patches", function(c"_use_patches", crate::event_loop::use_patches, c"_use_patches(update, /)\n--\n\nTake the function of aioxide._patches that looks for patches.")?),
+            ("_dress", function(c"_dress", crate::ffi::function::dress, c"_dress(function, original, replaceable, /)\n--\n\nGive a native function what inspect reads of asyncio's.")?),
             ("_panic_for_tests", function(c"_panic_for_tests", panic_for_tests, c"_panic_for_tests()\n--\n\nPanics.")?),
         ];
         for (name, function) in &functions {

@@ -4,14 +4,14 @@ use super::originals::originals;
 use super::peer;
 use crate::event_loop::LoopCore;
 use crate::ffi::module::imports;
-use crate::ffi::{Any, Inst, Object, Own, Res, value};
-use crate::future::running_loop;
+use crate::ffi::{Any, Inst, Object, Own, Res, running_loop, value};
+use crate::future;
 use crate::task::Task;
 
 /// The running loop if it is ours, and what our functions need of it can be done natively.
 #[inline]
 pub(super) fn plain_loop() -> Res<Option<Own<LoopCore>>> {
-    let loop_ = originals().running_loop.call0()?;
+    let loop_ = running_loop::or_none()?;
     Ok(as_plain(&loop_))
 }
 
@@ -26,7 +26,7 @@ pub(super) fn as_plain(loop_: &Any) -> Option<Own<LoopCore>> {
 /// `get_running_loop()`, and whether it is plain.
 #[inline]
 pub(super) fn any_loop() -> Res<Object> {
-    running_loop()
+    future::running_loop()
 }
 
 /// `current_task(loop)`: `None` if none runs.

@@ -246,7 +246,7 @@ pub(super) fn build() -> Res<()> {
     GROUP.build(object_class(), |b| {
         let b = b
             .doc(c"The native half of aioxide.TaskGroup.")
-            .method(c"create_task", create_task, create_task_doc)
+            .python_method(c"create_task", create_task, create_task_doc)
             .method1(
                 c"_on_task_done",
                 on_task_done,

@@ -15,8 +15,6 @@ macro_rules! originals {
             pub(crate) tasks: Object,
             $(pub(crate) $task: Object,)*
             $(pub(crate) $optional: Option<Object>,)*
-            /// `asyncio._get_running_loop`: `None` where none runs.
-            pub(crate) running_loop: Object,
             /// `asyncio.timeouts._State`, by the order of our own.
             pub(crate) timeout_states: [Object; 5],
             /// `Timeout._insert_timeout_error` (3.13 and later).
@@ -40,7 +38,6 @@ macro_rules! originals {
                 $($task: member(&tasks, stringify!($task))?,)*
                 $($optional: tasks.getattr_opt(&*value::text(stringify!($optional))?)?,)*
                 tasks: tasks.clone(),
-                running_loop: member(&*import("asyncio.events")?, "_get_running_loop")?,
                 timeout_states: [
                     state("CREATED")?,
                     state("ENTERED")?,

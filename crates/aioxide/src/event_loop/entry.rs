@@ -67,6 +67,9 @@ impl Entry {
                     return Ok(());
                 }
                 core.leave_task()?;
+                if let Some(run) = core.handle_run() {
+                    return run.call1(handle.as_any()).map(drop);
+                }
                 run_owned(handle)
             }
             Entry::Timer(handle) => {
@@ -75,6 +78,9 @@ impl Entry {
                     return Ok(());
                 }
                 core.leave_task()?;
+                if let Some(run) = core.handle_run() {
+                    return run.call1(handle.as_any()).map(drop);
+                }
                 run_owned(handle)
             }
             Entry::Step(task) => core.run_step(task, None, |task, _| task::step(task, None)),

@@ -7,6 +7,7 @@
 //! * `run` is one iteration of the loop, on one screen.
 //! * `scheduling` is `call_soon` and its family, `create_task`, `create_future`.
 //! * `entry` and `timer` are what can stand in the queue and in the heap.
+//! * `overrides` is which of the loop's methods somebody has replaced.
 //! * `watchers` is file descriptors: `add_reader`, `add_writer`, and what transports use;
 //!   `watcher` is who waits for one, `watch_table` what is known of each.
 //! * `sockets` is `sock_recv`, `sock_sendall` and the others.
@@ -20,6 +21,7 @@
 mod attributes;
 mod dns;
 mod entry;
+mod overrides;
 mod run;
 mod scheduling;
 mod sockets;
@@ -44,6 +46,7 @@ use crate::transport::Cork;
 use crate::tuning;
 pub(crate) use dns::{NameLookup, Resolver, build as build_dns};
 pub(crate) use entry::Entry;
+pub(crate) use overrides::use_patches;
 pub(crate) use scheduling::TaskKeywords;
 pub(crate) use timer::Timer;
 #[allow(unused_imports, reason = "for the transports")]
@@ -78,6 +81,14 @@ pub(crate) struct LoopCore {
     overridden: Cell<bool>,
     /// A derived class has its own `call_later`, `create_future` or the like.
     altered: Cell<bool>,
+    /// The state of the loop's class that the two above are about: see `overrides`.
+    class_version: Cell<u32>,
+    /// The same for the class of handles.
+    handle_version: Cell<u32>,
+    /// Methods that were set on the loop object itself, by bit.
+    of_instance: Cell<u8>,
+    /// What somebody has put in the place of asyncio's `Handle._run`.
+    handle_run: Slot,
     /// Neither of the two: what our own functions ask for need not go through Python's methods.
     plain: Cell<bool>,
     /// In place of the clock, for tests: stands still while something runs, and jumps to the next
@@ -137,6 +148,10 @@ impl Native for LoopCore {
             direct: Cell::new(false),
             overridden: Cell::new(false),
             altered: Cell::new(false),
+            class_version: Cell::new(overrides::UNKNOWN),
+            handle_version: Cell::new(overrides::UNKNOWN),
+            of_instance: Cell::new(0),
+            handle_run: Slot::default(),
             plain: Cell::new(false),
             virtual_now: Cell::new(0),
             debug: Cell::new(false),
@@ -168,12 +183,14 @@ impl Native for LoopCore {
             watchers.traverse(visit);
         }
         self.task_factory.visit(visit);
+        self.handle_run.visit(visit);
         self.cork.visit(visit);
         self.file_ring.visit(visit);
     }
     fn clear(&self) {
         self.drop_entries();
         self.task_factory.clear();
+        self.handle_run.clear();
         self.cork.clear();
         self.file_ring.clear();
     }
@@ -206,11 +223,6 @@ impl LoopCore {
         self.debug.get()
     }
 
-    #[inline(always)]
-    pub(crate) fn is_direct(&self) -> bool {
-        self.direct.get()
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -220,15 +232,10 @@ impl LoopCore {
             !self.debug.get()
                 && !self.closed.get()
                 && !self.overridden.get()
+                && self.handle_run.is_none()
                 && self.driver.get().is_some(),
         );
         self.plain.set(self.direct.get() && !self.altered.get());
-    }
-
-    /// Whether `create_future`, `create_task`, `call_later`, `call_at` and `time` are ours too.
-    #[inline(always)]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.plain.get()
     }
 
     /// The loop's clock in nanoseconds.
@@ -361,8 +368,7 @@ fn open(this: &Inst<LoopCore>) -> Res<Object> {
         return Err(Raised::runtime("the loop is open already"));
     }
     this.events.set(Some(Box::new((Events::new(), Vec::new()))));
-    scheduling::note_overrides(this)?;
-    this.update_direct();
+    overrides::learn(this)?;
     Ok(crate::ffi::value::none())
 }
 
@@ -402,6 +408,7 @@ pub(crate) fn build() -> Res<()> {
         let b = dns::methods(b);
         let b = run::methods(b);
         let b = scheduling::methods(b);
+        let b = overrides::methods(b);
         let b = sockets::methods(b);
         let b = crate::transport::sendfile_hooks(b);
         let b = crate::transport::cork_hooks(b);

@@ -59,6 +59,7 @@ impl Inst<LoopCore> {
     fn run_once(&self) -> Res<()> {
         self.iteration.set(self.iteration.get().wrapping_add(1));
         // 1. Ask the kernel, sleeping if there is nothing else to do.
+        self.check_handles();
         let idle = self.ready.borrow().is_empty() && !self.stopping.get();
         if idle {
             self.sleep()?;

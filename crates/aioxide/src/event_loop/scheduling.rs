@@ -391,28 +391,6 @@ fn write_to_self(this: &Inst<LoopCore>) -> Res<Object> {
     Ok(value::none())
 }
 
-/// Finds out whether a derived class has a `call_soon` of its own.
-pub(super) fn note_overrides(this: &Inst<LoopCore>) -> Res<()> {
-    use crate::ffi::Native;
-    let ours = LoopCore::class().as_any().getattr(&names().call_soon)?;
-    let theirs = this.as_any().class().getattr(&names().call_soon)?;
-    this.overridden.set(!ours.is(&theirs));
-    let mut altered = false;
-    for name in [
-        "call_at",
-        "call_later",
-        "create_future",
-        "create_task",
-        "time",
-    ] {
-        let name = value::text(name)?;
-        let ours = LoopCore::class().as_any().getattr(&name)?;
-        altered |= !ours.is(&*this.as_any().class().getattr(&name)?);
-    }
-    this.altered.set(altered);
-    Ok(())
-}
-
 pub(super) fn methods(b: TypeBuilder<LoopCore>) -> TypeBuilder<LoopCore> {
     // As the running Python's BaseEventLoop has it.
     let create_task_doc = if imports().create_task_passes_keywords {

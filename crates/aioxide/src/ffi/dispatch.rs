@@ -89,6 +89,11 @@ pub(crate) struct NoArgs {
 }
 
 impl NoArgs {
+    /// The function itself.
+    pub(super) fn callable(&self) -> &Any {
+        &self.callable
+    }
+
     pub(crate) fn new(callable: Object) -> NoArgs {
         let object = callable.as_ptr();
         // SAFETY: the functions read the fields of a built-in function, which was checked to be one.

@@ -9,13 +9,14 @@
 //!
 //! What `functools.wraps` copies is the instance dict; the code is not in there.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyo3::ffi;
 
-use super::attribute::plain;
+use super::attribute::{plain, store};
 use super::call::Args;
-use super::error::{Raised, Res, guard};
+use super::error::{Kind, Raised, Res, guard};
 use super::finalizing::outlive_interpreter;
 use super::module::names;
 use super::native_type::{Class, Native, object_class};
@@ -27,7 +28,15 @@ use super::{Inst, Slot, Visit};
 /// `aioxide.Function`. Its first field is where CPython finds what to call.
 #[repr(C)]
 pub(crate) struct Function {
-    vectorcall: ffi::vectorcallfunc,
+    vectorcall: Cell<ffi::vectorcallfunc>,
+    /// The native function, while `vectorcall` is another.
+    native: ffi::vectorcallfunc,
+    /// asyncio's function of the same name.
+    original: Slot,
+    /// Whether its code may run in our place.
+    replaceable: Cell<bool>,
+    /// A Python function that runs in our place, because somebody has set its code or defaults.
+    delegate: Slot,
     code: Slot,
     defaults: Slot,
     keyword_defaults: Slot,
@@ -37,7 +46,11 @@ pub(crate) struct Function {
 impl Function {
     fn new(vectorcall: ffi::vectorcallfunc) -> Self {
         Function {
-            vectorcall,
+            vectorcall: Cell::new(vectorcall),
+            native: vectorcall,
+            original: Slot::default(),
+            replaceable: Cell::new(false),
+            delegate: Slot::default(),
             code: Slot::default(),
             defaults: Slot::default(),
             keyword_defaults: Slot::default(),
@@ -45,8 +58,10 @@ impl Function {
         }
     }
 
-    fn slots(&self) -> [&Slot; 4] {
+    fn slots(&self) -> [&Slot; 6] {
         [
+            &self.original,
+            &self.delegate,
             &self.code,
             &self.defaults,
             &self.keyword_defaults,
@@ -300,6 +315,129 @@ fn reduce(this: &Inst<Function>) -> Res<Object> {
     this.as_any().getattr(&names().__qualname__)
 }
 
+/// `_dress(function, original, replaceable)`: gives a native function what `inspect` reads of
+/// asyncio's function.
+pub(crate) fn dress(args: Args<'_>) -> Res<Object> {
+    let &[function, original, replaceable] = args.positional else {
+        return Err(Raised::type_error("_dress() takes two functions and a bool"));
+    };
+    let Some(this) = function.as_exact::<Function>() else {
+        return Err(Raised::type_error("_dress() takes a native function"));
+    };
+    for (name, slot) in [
+        ("__code__", &this.code),
+        ("__defaults__", &this.defaults),
+        ("__kwdefaults__", &this.keyword_defaults),
+    ] {
+        store(slot, Some(&*original.getattr(&*value::text(name)?)?))?;
+    }
+    // The code says more, and would not be asked.
+    this.text_signature.clear();
+    this.original.set(original.own());
+    this.replaceable.set(replaceable.is_truthy()?);
+    Ok(value::none())
+}
+
+/// An attribute of asyncio's function, where there is one.
+fn of_original(this: &Inst<Function>, name: &str) -> Res<Object> {
+    match this.original.get() {
+        Some(original) => original.getattr(&*value::text(name)?),
+        None => Err(Raised::new(
+            Kind::Attribute,
+            &format!("a function of aioxide's own has no {name}"),
+        )),
+    }
+}
+
+/// Sets the code or the defaults, as libraries do that wrap a function in place: from then on the
+/// Python function runs, with asyncio's code where no other was set.
+#[cold]
+fn replace(this: &Inst<Function>, name: &str, slot: &Slot, given: Option<&Any>) -> Res<()> {
+    let given = given.unwrap_or(value::none_ref());
+    let Some(original) = this.original.get().filter(|_| this.replaceable.get()) else {
+        let qualname = this.as_any().getattr(&names().__qualname__)?.text_lossy();
+        return Err(Raised::new(
+            Kind::Attribute,
+            &format!(
+                "{qualname}() of aioxide runs natively, so its {name} cannot be set: wrap the \
+                 function or method instead, or patch asyncio's before aioxide.install()"
+            ),
+        ));
+    };
+    let attribute = value::text(name)?;
+    let delegate = match this.delegate.get() {
+        Some(delegate) => delegate,
+        None => copy_of(&original)?,
+    };
+    delegate.setattr(&attribute, given)?;
+    store(slot, Some(given))?;
+    let is_as_before = same(this, &original)?;
+    this.delegate.set(delegate);
+    this.vectorcall.set(if is_as_before {
+        this.native
+    } else {
+        call_delegate
+    });
+    Ok(())
+}
+
+/// Whether code and defaults are those of asyncio's function.
+fn same(this: &Inst<Function>, original: &Any) -> Res<bool> {
+    for (name, slot) in [
+        ("__code__", &this.code),
+        ("__defaults__", &this.defaults),
+        ("__kwdefaults__", &this.keyword_defaults),
+    ] {
+        let theirs = original.getattr(&*value::text(name)?)?;
+        if !slot.get_or_none().is(&theirs) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A function like this one whose code can be set without changing it.
+fn copy_of(function: &Any) -> Res<Object> {
+    let part = |name: &str| value::text(name).and_then(|name| function.getattr(&name));
+    let made = function.class().call(&[
+        &*part("__code__")?,
+        &*part("__globals__")?,
+        &*part("__name__")?,
+        &*part("__defaults__")?,
+        &*part("__closure__")?,
+    ])?;
+    for name in ["__kwdefaults__", "__qualname__", "__module__"] {
+        made.setattr(&*value::text(name)?, &*part(name)?)?;
+    }
+    Ok(made)
+}
+
+/// # Safety
+/// CPython calls it by the vectorcall protocol.
+unsafe extern "C" fn call_delegate(
+    function: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: a live function of ours, and the caller's array as it came.
+        unsafe {
+            let delegate = Any::from_ptr(function)
+                .as_exact::<Function>()
+                .and_then(|this| this.delegate.get())
+                .ok_or_else(|| Raised::type_error("a function without a body"))?;
+            Object::from_new(ffi::PyObject_Vectorcall(
+                delegate.as_ptr(),
+                args,
+                count,
+                names,
+            ))
+            .map(Object::into_ptr)
+        }
+    })
+}
+
 /// A function, with its name and its docstring.
 pub(crate) fn create<F>(name: &str, _f: F, doc: &str) -> Res<Object>
 where
@@ -328,10 +466,36 @@ pub(crate) fn build() -> Res<()> {
                 reduce,
                 c"__reduce__($self, /)\n--\n\nThe name, for copy and pickle.",
             );
+        let b = b
+            .attribute(
+                c"__code__",
+                |this| Ok(this.code.get_or_none()),
+                |this, value| replace(this, "__code__", &this.code, value),
+                c"The code of asyncio's function. Other code that is set runs in place of the native one.",
+            )
+            .attribute(
+                c"__defaults__",
+                |this| Ok(this.defaults.get_or_none()),
+                |this, value| replace(this, "__defaults__", &this.defaults, value),
+                c"The defaults of parameters.",
+            )
+            .attribute(
+                c"__kwdefaults__",
+                |this| Ok(this.keyword_defaults.get_or_none()),
+                |this, value| replace(this, "__kwdefaults__", &this.keyword_defaults, value),
+                c"The defaults of keyword-only parameters.",
+            )
+            .getter(
+                c"__globals__",
+                |this| of_original(this, "__globals__"),
+                c"The namespace of asyncio's function.",
+            )
+            .getter(
+                c"__closure__",
+                |this| of_original(this, "__closure__"),
+                c"The closure of asyncio's function.",
+            );
         plain!(b, Function,
-            c"__code__" => code, c"The code of asyncio's, for inspect.";
-            c"__defaults__" => defaults, c"The defaults of parameters.";
-            c"__kwdefaults__" => keyword_defaults, c"The defaults of keyword-only parameters.";
             c"__text_signature__" => text_signature, c"The signature, where there is no code.";
         )
     })?;

@@ -229,6 +229,15 @@ impl<T: Native> TypeBuilder<T> {
         self
     }
 
+    /// `def name(self, *args, **kwargs)`, as an object that has what `inspect` and tracers read of a
+    /// Python function.
+    pub(crate) fn python_method<F>(self, name: &'static CStr, f: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&Inst<T>, Args<'_>) -> Res<Object> + Copy + 'static,
+    {
+        self.coroutine(name, f, doc)
+    }
+
     /// Instances are methods of the classes they are found in.
     ///
     /// CPython may then call them with the object first and without asking `bind` for a bound

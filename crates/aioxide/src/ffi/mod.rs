@@ -39,6 +39,7 @@ pub(crate) mod module;
 pub(crate) mod native_type;
 pub(crate) mod object;
 pub(crate) mod origin;
+pub(crate) mod running_loop;
 pub(crate) mod send;
 pub(crate) mod stack;
 pub(crate) mod stop_iteration;

@@ -166,7 +166,6 @@ pub(crate) struct Imports {
     pub(crate) coroutine_type: Object,
     pub(crate) warnings: Object,
     pub(crate) get_event_loop: Object,
-    pub(crate) get_running_loop: Object,
     pub(crate) enter_task: Object,
     pub(crate) leave_task: Object,
     pub(crate) register_task: Object,
@@ -216,7 +215,7 @@ impl Imports {
             timer_handle_base: member(&events, "TimerHandle")?,
             thread_safe_handle: optional(&events, "_ThreadSafeHandle")?,
             set_running_loop: member(&c_asyncio, "_set_running_loop")?,
-            create_task_passes_keywords: takes_keywords(&base_create_task)?,
+            create_task_passes_keywords: is_at_least(3, 13, 3),
             base_create_task,
             buffered_protocol: member(&protocols, "BufferedProtocol")?,
             stream_transport_base: member(&transports, "_FlowControlMixin")?,
@@ -229,7 +228,7 @@ impl Imports {
             )?,
             logger: member(&*import("asyncio.log")?, "logger")?,
             accept_retry_delay: member(&*import("asyncio.constants")?, "ACCEPT_RETRY_DELAY")?,
-            server_knows_transports: server_knows_transports()?,
+            server_knows_transports: is_at_least(3, 12, 2),
             datagram_header: datagram_header()?,
             exc_info_names: value::tuple(&[&names.exc_info])?,
             socket_class: member(&*import("socket")?, "socket")?,
@@ -258,7 +257,6 @@ impl Imports {
             coroutine_type: member(&*import("types")?, "CoroutineType")?,
             warnings: import("warnings")?,
             get_event_loop: member(&events, "get_event_loop")?,
-            get_running_loop: member(&c_asyncio, "get_running_loop")?,
             enter_task: member(&c_asyncio, "_enter_task")?,
             leave_task: member(&c_asyncio, "_leave_task")?,
             register_task: member(&c_asyncio, "_register_task")?,
@@ -272,12 +270,6 @@ impl Imports {
             version: python_version(),
         })
     }
-}
-
-fn server_knows_transports() -> Res<bool> {
-    let server = member(&*import("asyncio.base_events")?, "Server")?;
-    let code = member(&*member(&server, "_attach")?, "__code__")?;
-    Ok(member(&code, "co_argcount")?.to_i64()? > 1)
 }
 
 /// From 3.13 on asyncio sends empty datagrams, and counts something for the header of each.
@@ -300,11 +292,12 @@ fn datagram_header() -> Res<usize> {
     Ok(usize::try_from(size).unwrap_or(0))
 }
 
-/// Whether a Python function has a `**kwargs` parameter.
-fn takes_keywords(function: &Any) -> Res<bool> {
-    const CO_VARKEYWORDS: i64 = 8;
-    let flags = member(&*member(function, "__code__")?, "co_flags")?.to_i64()?;
-    Ok(flags & CO_VARKEYWORDS != 0)
+/// Whether the running Python is this release or a later one. What differs between releases is not
+/// read off asyncio's functions: somebody may have replaced them.
+fn is_at_least(major: u32, minor: u32, micro: u32) -> bool {
+    // SAFETY: a constant that CPython exports: 8 bits for each number, the lowest byte for the rest.
+    let running = unsafe { ffi::Py_Version };
+    running >> 8 >= std::ffi::c_ulong::from(major << 16 | minor << 8 | micro)
 }
 
 fn python_version() -> (u8, u8) {
@@ -337,6 +330,7 @@ pub(super) fn python_made_type() -> Option<&'static Any> {
 pub(crate) fn initialise() -> Res<()> {
     NAMES.set(Names::make()?);
     IMPORTS.set(Imports::make()?);
+    super::running_loop::initialise()?;
     Ok(())
 }
 

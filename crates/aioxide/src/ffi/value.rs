@@ -187,6 +187,12 @@ pub(crate) fn referent(reference: &Any) -> Option<Object> {
     }
 }
 
+/// `tuple(iterable)`.
+pub(crate) fn tuple_of(iterable: &Any) -> Res<Object> {
+    // SAFETY: a live object; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PySequence_Tuple(iterable.as_ptr())) }
+}
+
 pub(crate) fn dict() -> Res<Object> {
     // SAFETY: a new reference or NULL.
     unsafe { Object::from_new(ffi::PyDict_New()) }

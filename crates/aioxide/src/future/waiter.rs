@@ -2,7 +2,7 @@
 
 use super::{Future, LoopSlot, cancel, create, resolve, state};
 use crate::event_loop::LoopCore;
-use crate::ffi::module::{imports, names};
+use crate::ffi::module::names;
 use crate::ffi::{Any, Inst, Object, Own, Res, Visit};
 
 /// A future of ours on our loop, and what `loop.create_future()` gives on any other.
@@ -17,7 +17,7 @@ impl Waiter {
     #[inline]
     pub(crate) fn create(loop_: &Any) -> Res<Waiter> {
         match loop_.downcast::<LoopCore>() {
-            Some(core) if core.is_direct() => Waiter::on(core),
+            Some(core) if core.is_plain() => Waiter::on(core),
             _ => Waiter::foreign(loop_),
         }
     }
@@ -119,5 +119,5 @@ impl Waiter {
 /// RuntimeError if none does.
 #[inline]
 pub(crate) fn running_loop() -> Res<Object> {
-    imports().get_running_loop.call0()
+    crate::ffi::running_loop::required()
 }

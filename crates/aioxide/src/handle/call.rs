@@ -167,7 +167,8 @@ pub(super) fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
             if given.is_tuple() {
                 callback.call_tuple(given)
             } else {
-                callback.call_tuple(&*tuple_of(given)?)
+                // A program has set `_args` to something else.
+                callback.call_tuple(&*value::tuple_of(given)?)
             }
         })
     } else {
@@ -209,14 +210,6 @@ pub(super) fn invoke<T: HasCall>(handle: &T, exclusive: bool) -> Res<()> {
             Err(raised)
         }
     }
-}
-
-/// The arguments of `callback(*args)`, where a program has set `_args` to something else than a tuple.
-#[cold]
-fn tuple_of(args: &Any) -> Res<Object> {
-    crate::ffi::module::import("builtins")?
-        .getattr(&*value::text("tuple")?)?
-        .call1(args)
 }
 
 /// `context.run(callback, *args)`: as asyncio calls it, whatever was given for a context.

@@ -185,9 +185,7 @@ fn init_call<T: HasCall>(handle: &T, [callback, args, loop_, ctx]: [Option<&Any>
     let args = if args.is_tuple() {
         args.own()
     } else {
-        crate::ffi::module::import("builtins")?
-            .getattr(&*value::text("tuple")?)?
-            .call1(args)?
+        value::tuple_of(args)?
     };
     let call = handle.call();
     call.forget_callback();

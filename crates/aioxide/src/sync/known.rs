@@ -1,6 +1,5 @@
 //! What is looked up once: asyncio's classes, and how the running Python's primitives behave.
 
-use crate::ffi::dispatch::NoArgs;
 use crate::ffi::module::{Global, import, imports};
 use crate::ffi::{Any, Object, Raised, Res, value};
 
@@ -9,8 +8,6 @@ use crate::ffi::{Any, Object, Raised, Res, value};
 pub(super) struct Known {
     pub(super) heappush: Object,
     pub(super) heappop: Object,
-    /// `asyncio._get_running_loop`: the loop or `None`.
-    pub(super) running_loop: NoArgs,
     pub(super) queue_empty: Object,
     pub(super) queue_full: Object,
     pub(super) priority_queue: Object,
@@ -76,7 +73,6 @@ pub(super) fn initialise() -> Res<()> {
     KNOWN.set(Known {
         heappush: member(&heapq, "heappush")?,
         heappop: member(&heapq, "heappop")?,
-        running_loop: NoArgs::new(member(&*import("_asyncio")?, "_get_running_loop")?),
         queue_empty: member(&queues, "QueueEmpty")?,
         queue_full: member(&queues, "QueueFull")?,
         priority_queue: member(&queues, "PriorityQueue")?,

@@ -1,9 +1,8 @@
 //! The loop of a primitive: that of the first task that has to wait.
 
-use super::known::known;
 use crate::ffi::method::TypeBuilder;
 use crate::ffi::module::names;
-use crate::ffi::{Any, Inst, Object, Raised, Res, Slot, Visit};
+use crate::ffi::{Any, Inst, Object, Raised, Res, Slot, Visit, running_loop};
 use crate::future::Waiter;
 use crate::hooks::{Hooked, replaced};
 
@@ -16,7 +15,7 @@ impl LoopBound {
     /// a loop.
     #[inline]
     pub(super) fn get_loop(&self, this: &Any) -> Res<Object> {
-        let running = known().running_loop.call()?;
+        let running = running_loop::or_none()?;
         match self.0.address() {
             Some(bound) if bound == running.address() => Ok(running),
             None => {
