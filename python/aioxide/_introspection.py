@@ -45,7 +45,7 @@ def _placeholder(qualname: str) -> types.FunctionType:
     """Make a coroutine function for a native one that asyncio does not have."""
     name = qualname.rpartition(".")[2]
     scope: dict[str, Any] = {"__name__": "aioxide"}
-    exec(compile(f"async def {name}(): pass", "<aioxide>", "exec"), scope)  # noqa: S102
+    exec(compile(f"async def {name}(): pass", "<aioxide>", "exec"), scope)
     function = scope[name]
     assert isinstance(function, types.FunctionType)
     function.__code__ = function.__code__.replace(co_qualname=qualname)

@@ -176,5 +176,5 @@ def watch(cls: type) -> None:
 
 
 def is_original_run(frame: types.FrameType) -> bool:
-    """Tell whether a frame is that of BaseEventLoop.run_forever itself, which a patch has called."""
+    """Tell whether a frame is that of asyncio's own run_forever, which a patch has called."""
     return frame.f_code in (_codes(_MODULE) or {}).get("BaseEventLoop.run_forever", ())

@@ -14,11 +14,12 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from helpers import Implementation
+if TYPE_CHECKING:
+    from helpers import Implementation
 
 needs_314 = pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
 

@@ -69,7 +69,6 @@ EVENT_LOOP = {
     "_add_callback_signalsafe": "calls our _add_callback and _write_to_self",
     "_asyncgen_finalizer_hook": _RARE,
     "_asyncgen_firstiter_hook": _RARE,
-    "_call_soon": "asyncio's own helper; our call_soon does not pass by it",
     "_check_callback": _CHECK,
     "_check_closed": _CHECK,
     "_check_default_executor": _CHECK,

@@ -128,7 +128,8 @@ pub(super) fn learn(this: &Inst<LoopCore>) -> Res<()> {
     Handle::class().as_any().getattr(&names()._run)?;
     let number = |version| if version == 0 { UNKNOWN } else { version };
     this.handle_version.set(number(Handle::class().version()));
-    this.class_version.set(number(this.as_any().class_version()));
+    this.class_version
+        .set(number(this.as_any().class_version()));
     Ok(())
 }
 

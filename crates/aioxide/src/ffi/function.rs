@@ -319,7 +319,9 @@ fn reduce(this: &Inst<Function>) -> Res<Object> {
 /// asyncio's function.
 pub(crate) fn dress(args: Args<'_>) -> Res<Object> {
     let &[function, original, replaceable] = args.positional else {
-        return Err(Raised::type_error("_dress() takes two functions and a bool"));
+        return Err(Raised::type_error(
+            "_dress() takes two functions and a bool",
+        ));
     };
     let Some(this) = function.as_exact::<Function>() else {
         return Err(Raised::type_error("_dress() takes a native function"));

@@ -54,7 +54,10 @@ pub(super) fn initialise() -> Res<()> {
     };
     FUNCTIONS.set(Functions {
         dict: events.getattr(&*value::text("__dict__")?)?,
-        originals: [original(c"get_running_loop")?, original(c"_get_running_loop")?],
+        originals: [
+            original(c"get_running_loop")?,
+            original(c"_get_running_loop")?,
+        ],
         #[cfg(not(Py_3_12))]
         version: Cell::new(0),
     });
