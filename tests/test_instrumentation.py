@@ -104,6 +104,34 @@ PROGRAMS: dict[str, tuple[str, str]] = {
         asyncio.run(main())
         """,
     ),
+    "instance methods that other methods call": (
+        "",
+        """
+        async def main():
+            loop = asyncio.get_running_loop()
+            seen = set()
+            def patch(name):
+                original = getattr(loop, name)
+                def wrapper(*args, **kwargs):
+                    seen.add(name)
+                    return original(*args, **kwargs)
+                setattr(loop, name, wrapper)
+            for name in ("getaddrinfo", "sock_connect", "run_in_executor", "call_soon_threadsafe",
+                         "create_connection", "create_server"):
+                patch(name)
+            server = await asyncio.start_server(lambda reader, writer: writer.close(), "localhost")
+            port = server.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("localhost", port)
+            print(await reader.read())
+            writer.close()
+            await writer.wait_closed()
+            server.close()
+            await server.wait_closed()
+            print(await asyncio.to_thread(int))
+            print(sorted(seen))
+        asyncio.run(main())
+        """,
+    ),
     "instance call_exception_handler": (
         "",
         """
