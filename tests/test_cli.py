@@ -418,3 +418,20 @@ def test_demo_without_its_extra(place: Place) -> None:
     )
     missing = "aiohttp, jinja2, matplotlib, requests, rich"
     refused(place.run("-c", program), missing, "pip install 'aioxide[demo]'")
+
+
+def test_a_way_of_the_demo_that_needs_no_extra(place: Place) -> None:
+    program = (
+        "import sys\n"
+        "for name in ('aiohttp', 'jinja2', 'matplotlib', 'requests', 'rich', 'uvloop'):\n"
+        "    sys.modules[name] = None\n"
+        "words = '--only callbacks --pages 2 --images 3 --rounds 1 --no-scheduling --delay-ms 0'\n"
+        "sys.argv = ['aioxide', 'demo', *words.split()]\n"
+        "from aioxide.cli import main\n"
+        "main()\n"
+    )
+    code, out, errors = place.run("-c", program)
+    assert (code, errors) == (0, "")
+    (row,) = (line for line in out.splitlines() if line.startswith("Selector and callbacks"))
+    assert len(row.split()) == 10
+    assert "What to learn from it" in out

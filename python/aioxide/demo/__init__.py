@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .options import Options
 
 EXTRA = ("aiohttp", "jinja2", "matplotlib", "requests", "rich", "uvloop")
-NEEDED = "rich"  # the others only for some ways and for some of what is written
+NEEDED = "rich"  # for the whole experiment; the others only for some ways and files
 
 
 def main(words: Sequence[str]) -> int:
@@ -50,16 +50,15 @@ def _main(options: Options) -> int:
     if options.list:
         sys.stdout.write(listing())
         return 0
-    # With --only, what the other ways need is not asked for.
-    wanted = (NEEDED,) if options.only else EXTRA
-    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
-    if NEEDED in missing:
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    # Single ways may need nothing of the extra; what is shown of them is plain text then.
+    if NEEDED in missing and not options.only:
         return _refuse(f"needs {', '.join(missing)}: pip install 'aioxide[demo]'")
     if reason := unwritable_folder(options.output):
         return _refuse(f"cannot write to {options.output}: {reason}; --output=FOLDER names another")
     if options.json is not None and (reason := unwritable_file(options.json)):
         return _refuse(f"cannot write {options.json}: {reason}; --json=PATH names another")
-    from .show import show  # only now: it needs rich
+    from .show import show  # only now: it takes a moment to import
 
     return show(options)
 

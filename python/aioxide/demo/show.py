@@ -8,9 +8,20 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+try:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+except ModuleNotFoundError:  # only with --only
+    from .plain import (  # type: ignore[assignment]
+        BarColumn,
+        Console,
+        MofNCompleteColumn,
+        Padding,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
 from . import rounds, scheduling
 from .child import ChildFailed

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
+try:
+    from rich import box
+    from rich.table import Table
+except ModuleNotFoundError:
+    from .plain import Table, box  # type: ignore[assignment, no-redef]
 
 from .results import CONNECTIONS, CPU, IN_FLIGHT, MEMORY, RATE, WALL
 from .wording import factor, number
