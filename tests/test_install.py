@@ -176,7 +176,15 @@ def test_a_subclass_is_one_of_asyncios() -> None:
         class Mixed(Abstract, asyncio.SelectorEventLoop):
             pass
 
-        for made_class in (Simple, Mixed):
+        class Told(Simple):
+            def __init_subclass__(cls, *, told):
+                cls.told = told
+
+        class Keyword(Told, asyncio.SelectorEventLoop, told=True):
+            pass
+
+        assert Keyword.told
+        for made_class in (Simple, Mixed, Keyword):
             loop = made_class()
             assert isinstance(loop, STOCK) and type(loop) is made_class
             assert STOCK in made_class.__mro__ and aioxide.EventLoop not in made_class.__mro__

@@ -44,16 +44,18 @@ class _LoopName(abc.ABCMeta):
 
     _original: type
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any
+    ) -> Any:
         """Make a loop name, or, for a class statement that derives from one, an ordinary class."""
         if not any(isinstance(base, _LoopName) for base in bases):
-            return super().__new__(mcs, name, bases, namespace)
+            return super().__new__(mcs, name, bases, namespace, **keywords)
         originals = tuple(b._original if isinstance(b, _LoopName) else b for b in bases)
         metaclass = type(originals[0])
         for base in originals[1:]:
             if issubclass(type(base), metaclass):
                 metaclass = type(base)
-        return metaclass(name, originals, namespace)
+        return metaclass(name, originals, namespace, **keywords)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make an aioxide loop, or with arguments the original."""

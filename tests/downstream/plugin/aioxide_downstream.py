@@ -26,7 +26,7 @@ import pytest
 
 RECORD = Path(os.environ["AIOXIDE_DOWNSTREAM_RECORD"])
 IMPLEMENTATION = os.environ["AIOXIDE_DOWNSTREAM_IMPLEMENTATION"]
-#: Also replace the selector loop where a library asks for it by name.
+#: Also let classes that derive from the selector loop by name derive from aioxide's.
 BY_NAME = os.environ.get("AIOXIDE_DOWNSTREAM_BY_NAME") == "1"
 DETAIL = 6000
 
