@@ -1,7 +1,7 @@
 """In which iteration each callback of a new connection runs: the same one as on asyncio.
 
-Each scenario runs on stock asyncio and on aioxide, beside a task that counts the iterations and does
-the same random work on both, and both must write down the same record.
+Each scenario runs on stock asyncio and on aioxide, with the same random pauses, beside a callback
+that counts the iterations. Both must write down the same record.
 """
 
 from __future__ import annotations
@@ -122,9 +122,7 @@ async def tcp_by_name(trace: Trace, tmp: Path) -> None:
     """A given socket, and a family that is no numeric address of ours."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    server = await noted(
-        trace, "server", trace.loop.create_server(trace.factory("far"), sock=sock)
-    )
+    server = await noted(trace, "server", trace.loop.create_server(trace.factory("far"), sock=sock))
     await trace.idle()
     transport, _ = await noted(
         trace,
@@ -204,9 +202,7 @@ async def accepted(trace: Trace, tmp: Path) -> None:
     )
     transport.write(b"x")
     await trace.idle()
-    await noted(
-        trace, "far", trace.loop.connect_accepted_socket(trace.factory("far"), far)
-    )
+    await noted(trace, "far", trace.loop.connect_accepted_socket(trace.factory("far"), far))
     await trace.until("far received b'x'")
     await trace.close()
 
@@ -256,9 +252,7 @@ async def sockets(trace: Trace, tmp: Path) -> None:
     listener.setblocking(False)
     near = socket.socket()
     near.setblocking(False)
-    waiting = trace.loop.create_task(
-        noted(trace, "accept", trace.loop.sock_accept(listener))
-    )
+    waiting = trace.loop.create_task(noted(trace, "accept", trace.loop.sock_accept(listener)))
     await trace.idle()
     await noted(trace, "connect", trace.loop.sock_connect(near, listener.getsockname()))
     far, _ = await waiting

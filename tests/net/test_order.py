@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from helpers import Recorder, implementation, turns
+from helpers import implementation, turns
 
 STEPS = 120
 

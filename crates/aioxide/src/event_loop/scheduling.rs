@@ -124,16 +124,11 @@ impl Inst<LoopCore> {
     /// which gets the GIL as seldom as each of them, can run them, and each iteration is longer
     /// than the one before. Below the limit there is nothing to bound.
     fn wake_from_thread(&self) {
-        let Some(driver) = self.driver.get() else {
-            return;
-        };
-        if self.asleep.get() {
-            let notifier = &driver.notifier;
-            // A full counter is a wake-up already; nothing else can go wrong with an eventfd.
-            let _ = gil::released(|| notifier.notify());
-        } else if self.queued() > tuning::THREAD_BACKLOG
-            && self.thread.get() != 0
-            && self.thread.get() != gil::thread_ident()
+        self.notify();
+        let runs_loop = self.thread.get();
+        if self.queued() > tuning::THREAD_BACKLOG
+            && runs_loop != 0
+            && runs_loop != gil::thread_ident()
         {
             gil::released(std::thread::yield_now);
         }
