@@ -132,7 +132,7 @@ class Script:
 
     def spawn(self) -> object:
         actions = [(os.POSIX_SPAWN_DUP2, self.number(), 1)]
-        pid = os.posix_spawn("/bin/echo", ["echo", self.data()], {}, file_actions=actions)
+        pid = os.posix_spawn("/bin/echo", [b"echo", self.data()], {}, file_actions=actions)
         return os.waitpid(pid, 0)[1]
 
     def fork(self) -> object:
@@ -148,8 +148,9 @@ class Script:
         with left, right:
             socket.send_fds(left, [b"."], [self.number()])
             _, (fd,), _, _ = socket.recv_fds(right, 1, 1)
-            os.write(fd, self.data())
+            written = os.write(fd, self.data())
             os.close(fd)
+        return written
 
     def held_socket(self) -> object:
         """Write through a socket object that was given to `create_connection`."""
