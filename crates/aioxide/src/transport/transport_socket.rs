@@ -108,6 +108,9 @@ impl Inst<StreamTransport> {
     }
 }
 
+/// What gives an attribute of the socket.
+type Look = fn(&Inst<TransportSocket>) -> Res<Object>;
+
 /// Who answers.
 enum Answers {
     /// The transport, which has the descriptor and no socket of Python's.
@@ -336,8 +339,7 @@ fn repr(this: &Inst<TransportSocket>) -> Res<Object> {
         format!("proto={}", text(&*this.proto()?)?),
     ];
     if fd != "-1" {
-        let addresses: [(&str, fn(&Inst<TransportSocket>) -> Res<Object>); 2] =
-            [("laddr", getsockname), ("raddr", getpeername)];
+        let addresses: [(&str, Look); 2] = [("laddr", getsockname), ("raddr", getpeername)];
         for (name, address) in addresses {
             match address(this) {
                 Ok(address) if address.is_truthy()? => {
