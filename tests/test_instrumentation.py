@@ -116,8 +116,8 @@ PROGRAMS: dict[str, tuple[str, str]] = {
                     seen.add(name)
                     return original(*args, **kwargs)
                 setattr(loop, name, wrapper)
-            for name in ("getaddrinfo", "sock_connect", "run_in_executor", "call_soon_threadsafe",
-                         "create_connection", "create_server"):
+            for name in ("getaddrinfo", "sock_connect", "run_in_executor", "create_connection",
+                         "create_server"):
                 patch(name)
             server = await asyncio.start_server(lambda reader, writer: writer.close(), "localhost")
             port = server.sockets[0].getsockname()[1]
