@@ -188,3 +188,17 @@ def test_readme_lists_each_example_once() -> None:
     )
     assert all(shown == target for shown, target in rows)
     assert sorted(shown for shown, _ in rows) == EXAMPLES
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_unknown_arguments_are_refused(name: str) -> None:
+    need_libraries(name)
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / f"{name}.py"), "--unknown"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{name}.py: unrecognized arguments: --unknown\n"
