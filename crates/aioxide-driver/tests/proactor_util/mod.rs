@@ -94,7 +94,7 @@ pub(crate) fn complete<M: Memory>(proactor: &mut Proactor<M>, count: usize) -> V
         match flushed {
             Flush::Drain => {}
             Flush::Again(pause) => {
-                let waited = reactor.wait(Timeout::After(pause), &mut events, &mut ready);
+                let waited = reactor.wait(Timeout::For(pause), &mut events, &mut ready);
                 drop(waited);
             }
             Flush::Done => match reactor.wait(Timeout::Forever, &mut events, &mut ready) {
