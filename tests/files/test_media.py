@@ -150,7 +150,8 @@ set -e
 mkdir "$1/lower" "$1/upper" "$1/work" "$1/merged"
 head -c 200000 /dev/urandom > "$1/lower/a"
 sync "$1/lower/a"
-mount -t overlay overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" "$1/merged" || exit 77
+options="lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work"
+mount -t overlay overlay -o "$options" "$1/merged" || exit 77
 "$2" -c "$3" "$1" "$4" "$5"
 """
 

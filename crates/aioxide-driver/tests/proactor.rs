@@ -373,7 +373,12 @@ fn the_rest_of_a_short_transfer_goes_behind_its_beginning() {
         proactor.inject([Fault::Short(3), Fault::Short(4)]);
         let mut memory = zeroes(10);
         for (from, expected) in [(0, 3), (3, 4), (7, 3), (10, 0)] {
-            let read = Read::new(file.as_raw_fd(), Some(from), memory, from as usize);
+            let read = Read::new(
+                file.as_raw_fd(),
+                Some(from),
+                memory,
+                usize::try_from(from).unwrap(),
+            );
             let (result, back) = make(&mut proactor, Op::Read(read));
             assert_eq!(count(result), expected);
             memory = back.unwrap();
@@ -382,7 +387,12 @@ fn the_rest_of_a_short_transfer_goes_behind_its_beginning() {
         proactor.inject([Fault::Short(6)]);
         let mut memory: Bytes = b"abcdefghij".to_vec().into();
         for (from, expected) in [(0, 6), (6, 4)] {
-            let write = Write::new(file.as_raw_fd(), Some(from), memory, from as usize);
+            let write = Write::new(
+                file.as_raw_fd(),
+                Some(from),
+                memory,
+                usize::try_from(from).unwrap(),
+            );
             let (result, back) = make(&mut proactor, Op::Write(write));
             assert_eq!(count(result), expected);
             memory = back.unwrap();
