@@ -13,7 +13,9 @@ import pytest
 
 from helpers import implementation
 
-pytestmark = pytest.mark.aioxide_only  # asyncio, or the builtin, runs in each of them as the control
+pytestmark = (
+    pytest.mark.aioxide_only
+)  # asyncio, or the builtin, runs in each of them as the control
 
 
 class Awaits:

@@ -57,7 +57,10 @@ pub(crate) fn awaitable_iterator(awaitable: &Any) -> Res<Object> {
     // SAFETY: reads the slots of a live object's type; `am_await` gives a new reference or NULL.
     unsafe {
         if ffi::PyCoro_CheckExact(awaitable.as_ptr()) != 0 {
-            if !awaitable.getattr(&super::module::names().cr_await)?.is_none() {
+            if !awaitable
+                .getattr(&super::module::names().cr_await)?
+                .is_none()
+            {
                 return Err(Raised::runtime("coroutine is being awaited already"));
             }
             return Ok(awaitable.own());
