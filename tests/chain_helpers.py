@@ -1,8 +1,9 @@
 """Programs that make chains, rings and trees of tasks, each run in an interpreter of its own.
 
-A program runs in a thread with a stack of 256 KiB, since a mistake ends the process. Where asyncio gets
-through with a shallow one, aioxide must print the same. Where its recursion ends in a RecursionError or
-in a crash of the interpreter's own C code, aioxide runs alone and prints what stands here.
+A program runs in a thread with a stack of 256 KiB, since a mistake ends the process. Where asyncio
+gets through with a shallow one, aioxide must print the same. Where its recursion ends in a
+RecursionError or in a crash of the interpreter's own C code, aioxide runs alone and prints the text
+given here.
 """
 
 from __future__ import annotations

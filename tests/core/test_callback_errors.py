@@ -1,7 +1,7 @@
-"""An exception of a callback reaches the loop's exception handler, whatever the callback did before.
+"""An exception of a callback reaches the loop's exception handler, whatever the callback did.
 
-Each program runs on asyncio and on aioxide; both must report the same contexts, and nothing may go to
-`sys.unraisablehook`.
+Each program runs on asyncio and on aioxide; both must report the same contexts, and nothing may go
+to `sys.unraisablehook`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What finalizers, weak-reference callbacks and log records see: the current task, and the context.
 
-A program makes tasks and values that die at some point. Each death notes `current_task()` and a context
-variable; the notes must be the same on asyncio and on aioxide.
+A program makes tasks and values that die at some point. Each death notes `current_task()` and a
+context variable; the notes must be the same on asyncio and on aioxide.
 """
 
 from __future__ import annotations

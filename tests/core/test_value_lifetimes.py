@@ -1,13 +1,14 @@
 """An awaited value dies when its last user lets go of it, at the same point as on asyncio.
 
-A program awaits a value, deletes it, and says whether it is gone: at once, and after each of two more
-iterations. Each runs on asyncio and on aioxide.
+A program awaits a value, deletes it, and says whether it is gone: at once, and after each of two
+more iterations. Each runs on asyncio and on aioxide.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import sys
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
@@ -254,7 +255,7 @@ def test_it_dies_at_the_same_point(program: Program, pause: float | None, eager:
     ours, theirs = run("aioxide", program, pause, eager), run("asyncio", program, pause, eager)
     if sys.version_info >= (3, 14) and eager and program in (gather, gather_with_exceptions):
         # asyncio's gather() holds children that are done at once for longer there.
-        pairs = zip(sum(ours, []), sum(theirs, []), strict=True)
+        pairs = zip(itertools.chain(*ours), itertools.chain(*theirs), strict=True)
         assert all(gone or not gone_there for gone, gone_there in pairs)
     else:
         assert ours == theirs
