@@ -199,16 +199,14 @@ fn finish<O: Operation>(this: &Inst<Coroutine<O>>) {
 /// One step of what is awaited.
 #[inline]
 fn resume_awaited(awaited: &Object) -> Res<Sent> {
-    match awaited.as_exact::<Future>() {
-        Some(future) => future::answer(future).map(|answer| match answer {
+    if let Some(future) = awaited.as_exact::<Future>() {
+        return future::answer(future).map(|answer| match answer {
             Answer::Yield(object) => Sent::Yielded(object),
             Answer::Return(result) => Sent::Returned(result),
-        }),
-        None => {
-            stack::check()?;
-            send::send_none(awaited)
-        }
+        });
     }
+    stack::check()?;
+    send::send_none(awaited)
 }
 
 /// `awaited.close()`, if it has such a method: futures' iterators and coroutines do.

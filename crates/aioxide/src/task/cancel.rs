@@ -140,20 +140,15 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, level: Level) -> Res<()> {
-        let room = self.path.try_reserve(1);
-        match room {
-            Ok(()) => {
-                self.path.push(level);
-                Ok(())
-            }
-            Err(_) => {
-                level.unmark();
-                Err(Raised::new(
-                    Kind::Memory,
-                    "no memory to cancel so many tasks",
-                ))
-            }
+        if self.path.try_reserve(1).is_err() {
+            level.unmark();
+            return Err(Raised::new(
+                Kind::Memory,
+                "no memory to cancel so many tasks",
+            ));
         }
+        self.path.push(level);
+        Ok(())
     }
 
     fn enter_task(&mut self, task: &Inst<Task>) -> Res<()> {
