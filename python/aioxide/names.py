@@ -13,6 +13,7 @@ import collections
 import contextlib
 import itertools
 import os
+import sys
 import threading
 from asyncio import base_events
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,8 @@ class Threads:
         self._process = os.getpid()
         self._jobs: collections.deque[Job] = collections.deque()
         self._work = threading.Condition()
-        self._threads = 0
+        self._threads: set[threading.Thread] = set()
+        self._calling: set[threading.Thread] = set()
         self._idle = 0
 
     def is_ours(self) -> bool:
@@ -52,18 +54,35 @@ class Threads:
         """Have a thread do a job: a loop, its future, a function and arguments."""
         with self._work:
             self._jobs.append(job)
-            if self._idle >= len(self._jobs) or self._threads >= MAX_THREADS:
+            if self._idle >= len(self._jobs) or len(self._threads) >= MAX_THREADS:
                 self._work.notify()
                 return
-            self._threads += 1
+            thread = threading.Thread(target=self._run, name="aioxide-names", daemon=True)
+            self._threads.add(thread)
         try:
-            threading.Thread(target=self._run, name="aioxide-names", daemon=True).start()
+            thread.start()
         except BaseException:
             with self._work:
-                self._threads -= 1
+                self._threads.discard(thread)
                 if not self._threads:
                     self._jobs.clear()
                     raise
+
+    def end_idle(self) -> None:
+        """End the threads that call no function, and wait until they are gone.
+
+        Other loops get new ones when they need them.
+        """
+        with self._work:
+            leaving = {thread for thread in self._threads - self._calling if thread.is_alive()}
+            self._threads -= leaving
+            self._idle = 0
+            self._work.notify_all()
+        leaving.discard(threading.current_thread())  # collects a loop that nobody has closed
+        if sys.is_finalizing():
+            return  # they never run again
+        for thread in leaving:
+            thread.join()
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
@@ -71,31 +90,40 @@ class Threads:
             del job  # it holds a loop, while this thread waits for another
 
     def _next(self) -> Job | None:
-        """Wait for a job; none comes for a while."""
+        """Wait for a job; return None if the thread has to end."""
+        this = threading.current_thread()
         with self._work:
-            while not self._jobs:
+            while this in self._threads:
+                if self._jobs:
+                    self._calling.add(this)
+                    return self._jobs.popleft()
                 self._idle += 1
                 came = self._work.wait(IDLE_SECONDS)
+                if this not in self._threads:
+                    break  # `end_idle()` has counted it out
                 self._idle -= 1
                 if not came and not self._jobs:
-                    self._threads -= 1
-                    return None
-            return self._jobs.popleft()
+                    self._threads.discard(this)
+        return None
 
-    @staticmethod
     def _do(
+        self,
         loop: Any,
         future: asyncio.Future[Any],
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
     ) -> None:
-        if future.cancelled():
-            return
         result = error = None
         try:
-            result = function(*arguments)
+            if not future.cancelled():
+                result = function(*arguments)
         except BaseException as caught:
             error = caught
+        this = threading.current_thread()
+        with self._work:
+            self._calling.discard(this)
+            if loop.is_closed() and not self._jobs:
+                self._threads.discard(this)  # as `end_idle()` would have done
         # A loop that has been closed in the meantime wants to know nothing any more.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, future, result, error)
@@ -129,9 +157,12 @@ class Names(LoopPart):
     """The event loop's lookups that wait."""
 
     _resolver: _aioxide.Resolver | None = None
+    _names_in_threads = False
 
     def _close_names(self) -> None:
-        """Let the threads go; lookups that are under way stay unanswered."""
+        """End the threads. Lookups in flight stay unanswered, and their threads end after them."""
+        if self._names_in_threads and _threads.is_ours():
+            _threads.end_idle()
         if self._resolver is not None:
             self._resolver.close()
 
@@ -192,6 +223,7 @@ class Names(LoopPart):
     async def _call_in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Wait for what a function says that blocks."""
         future = self.create_future()
+        self._names_in_threads = True
         _python_threads().submit((self, future, function, arguments))
         try:
             return await future

@@ -392,7 +392,7 @@ def idle_threads() -> Iterator[None]:
     from aioxide import names
 
     threads = names._python_threads()
-    while threads._jobs or threads._idle < threads._threads:
+    while threads._jobs or threads._idle < len(threads._threads):
         time.sleep(0.001)
 
 

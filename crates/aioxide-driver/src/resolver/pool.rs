@@ -12,21 +12,22 @@
 //!
 //! Everything is under one lock, which is held for a few instructions and never while a job runs. A job
 //! that was forgotten while it waited is never started; the answer of one that was forgotten while it
-//! ran is dropped by its thread. [`close`](Pool::close) waits for nobody: idle threads end at once,
-//! busy ones when the C library lets them go, and nothing of theirs reaches the loop any more.
+//! ran is dropped by its thread. [`close`](Pool::close) joins the threads that run no job, so that a program
+//! can fork afterwards without other threads. Busy ones end when the C library returns, and nothing of
+//! theirs reaches the loop any more.
 //!
 //! # Fork
 //!
 //! A child has none of the threads, and the lock may have been held by one of them when it was made.
 //! So whoever comes to the pool of another process is sent away before the lock.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -47,7 +48,11 @@ struct State<A> {
     /// What has been submitted and neither been answered nor forgotten.
     wanted: HashSet<u64>,
     answers: Vec<(u64, A)>,
-    threads: usize,
+    /// Every thread that has not decided to end. A child of a fork, where none of them runs, must not drop
+    /// these; it never does, since each of them holds a reference to `Shared` that is not given back there.
+    threads: HashMap<ThreadId, JoinHandle<()>>,
+    /// Those of them that run a job.
+    busy: HashSet<ThreadId>,
     idle: usize,
     closed: bool,
 }
@@ -67,13 +72,16 @@ impl<A> Shared<A> {
     /// What a thread does, until there is nothing more to do.
     fn work(&self, idle: Duration) {
         block_signals();
+        let id = thread::current().id();
         let mut state = self.lock();
         while !state.closed {
             if let Some((number, job)) = state.jobs.pop_front() {
+                state.busy.insert(id);
                 drop(state);
                 // A job that panics leaves its question unanswered, but not the pool without a thread.
                 let answer = catch_unwind(AssertUnwindSafe(job));
                 state = self.lock();
+                state.busy.remove(&id);
                 if let Ok(answer) = answer {
                     self.file(&mut state, number, answer);
                 }
@@ -91,7 +99,7 @@ impl<A> Shared<A> {
             }
         }
         // Under the lock that found nothing to do: a job that comes now gets a thread of its own.
-        state.threads -= 1;
+        state.threads.remove(&id);
     }
 
     /// Puts an answer where the loop finds it, if the loop still wants it.
@@ -145,7 +153,8 @@ impl<A: Send + 'static> Pool<A> {
                     jobs: VecDeque::new(),
                     wanted: HashSet::new(),
                     answers: Vec::new(),
-                    threads: 0,
+                    threads: HashMap::new(),
+                    busy: HashSet::new(),
                     idle: 0,
                     closed: false,
                 }),
@@ -170,22 +179,25 @@ impl<A: Send + 'static> Pool<A> {
         }
         state.jobs.push_back((number, Box::new(job)));
         state.wanted.insert(number);
-        if state.idle >= state.jobs.len() || state.threads >= self.limit {
+        if state.idle >= state.jobs.len() || state.threads.len() >= self.limit {
             drop(state);
             self.shared.work.notify_one();
             return Ok(());
         }
-        state.threads += 1;
-        let others = state.threads > 1;
-        drop(state);
         let (shared, idle) = (Arc::clone(&self.shared), self.idle);
         let started = thread::Builder::new()
             .name("aioxide-names".to_owned())
             .spawn(move || shared.work(idle));
-        let Err(error) = started else {
-            return Ok(());
+        let error = match started {
+            Ok(handle) => {
+                // Under the lock, which the thread takes first: it cannot have ended yet.
+                state.threads.insert(handle.thread().id(), handle);
+                return Ok(());
+            }
+            Err(error) => error,
         };
-        self.shared.lock().threads -= 1;
+        let others = !state.threads.is_empty();
+        drop(state);
         if others {
             // None ends while there are jobs: one of them will come to this one.
             return Ok(());
@@ -226,12 +238,13 @@ impl<A: Send + 'static> Pool<A> {
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
-        self.state().map_or(0, |state| state.threads)
+        self.state().map_or(0, |state| state.threads.len())
     }
 }
 
 impl<A> Pool<A> {
-    /// Drops what waits, lets the threads go, and closes the descriptor. Waits for nothing.
+    /// Drops waiting jobs and answers, ends the threads, and closes the descriptor. Waits for threads that run
+    /// no job, which takes microseconds.
     pub fn close(&self) {
         if self.process == std::process::id() {
             let mut state = self.shared.lock();
@@ -243,9 +256,15 @@ impl<A> Pool<A> {
             );
             // Under the lock: a thread writes to it under the lock, after it has looked.
             self.shared.wake.close();
+            let mut threads = std::mem::take(&mut state.threads);
+            threads.retain(|id, _| !state.busy.contains(id));
             drop(state);
             self.shared.work.notify_all();
             drop(left);
+            for thread in threads.into_values() {
+                // One that has panicked has ended, too.
+                let _ = thread.join();
+            }
         } else {
             self.shared.wake.close();
         }
