@@ -12,6 +12,8 @@ CONFORMANCE_ARGS ?=
 BENCH_ARGS ?=
 # Further arguments for maturin when it builds a wheel, as "--zig --compatibility manylinux_2_28".
 WHEEL_ARGS ?=
+# How many seeds `make storm` takes.
+STORM ?= 1000
 # Which suites `make downstream` runs; all of them if empty.
 SUITES ?=
 CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -70,7 +72,7 @@ endif
 endif
 endif
 
-.PHONY: help demo test test-rust test-python conformance downstream test-pythons test-checked \
+.PHONY: help demo test storm test-rust test-python conformance downstream test-pythons test-checked \
 	test-all test-package lint fmt bench bench-quick bench-docs bench-guard bench-examples build docs \
 	compatibility wheel sdist clean FORCE
 
@@ -84,6 +86,9 @@ demo: $(STAMPS)/extension $(STAMPS)/demo ## build, then crawl a local site in ev
 test: test-rust test-python conformance ## build, then every test: Rust, Python, CPython's own asyncio suite
 
 build: $(STAMPS)/extension ## build the extension (release) into $(VENV), if it is out of date
+
+storm: $(STAMPS)/extension $(STAMPS)/dev ## the random tests of tests/stress with many seeds (STORM=1000)
+	@AIOXIDE_STORM=$(STORM) $(PY) -m pytest tests/stress $(PYTEST_ARGS)
 
 test-rust: ## only the tests of the pure crates, aioxide-core and aioxide-driver
 	@scripts/prerequisites.sh $(PYTHON)
