@@ -39,6 +39,7 @@ except ImportError as _error:
     _broken.diagnose_for_doctor(_error)
     _refuse(_broken.sentence(_error))
 
+from . import _aioxide
 from . import _introspection as _introspection
 from ._aioxide import Future as Future
 from ._aioxide import Handle as Handle
@@ -56,6 +57,8 @@ from .runners import run as run
 # asyncio's names, native ones in place of some: __init__.pyi spells them out. What is imported
 # above and what is looked up below comes first.
 globals().update(_namespace.everything() | globals())
+
+_aioxide._connect_package()
 
 __all__ = sorted(
     {

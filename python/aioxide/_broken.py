@@ -29,6 +29,8 @@ def sentence(error: ImportError) -> str:
             "with it, or run `make build` in the source repository"
         )
     text = " ".join(str(error).split())
+    if "subinterpreter" in text:  # ours for a legacy one, Python's for one with a GIL of its own
+        return "aioxide works in the main interpreter only, and this is a subinterpreter"
     return f"aioxide's extension cannot be loaded: {text}; install aioxide again with this Python"
 
 

@@ -1,9 +1,9 @@
 """Daemon threads that are inside aioxide when the interpreter ends.
 
-CPython stops a daemon thread where it next asks for the GIL, and up to 3.13 it does so by unwinding the
-thread's stack. Each program starts a daemon thread which blocks in Python code that an object of ours has
-called; the main thread ends, and wakes the daemon thread during finalization. The process must exit with
-status 0, as it does with asyncio's own classes.
+CPython stops a daemon thread where it next asks for the GIL, and up to 3.13 it does so by
+unwinding the thread's stack. Each program starts a daemon thread which blocks in Python code
+that an object of ours has called; the main thread ends, and wakes the daemon thread during
+finalization. The process must exit with status 0, as it does with asyncio's own classes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pytest
 
 pytestmark = pytest.mark.aioxide_only  # asyncio runs in each of them, as the control
 
-# `block()` returns control to nobody: it reads from a pipe that is written to when `sys` is taken down.
+# `block()` returns control to nobody: it reads from a pipe that is written to when `sys` is taken
+# down.
 PREAMBLE = """
     import asyncio, contextvars, gc, os, queue, sys, threading, time, traceback, weakref
     if sys.argv[1] == "asyncio":
@@ -36,7 +37,8 @@ PREAMBLE = """
         return 0
 
     class SlowEnd:
-        # Runs while the interpreter is being finalized. A thread that is ended is gone at once; one that
+        # Runs while the interpreter is being finalized. A thread that is ended is gone at once;
+        # one that
         # hangs for ever is given 100 ms to prove that it does.
         def __del__(self, write=os.write, exists=os.path.exists, sleep=time.sleep, end=writing):
             write(end, b"x")
@@ -230,7 +232,10 @@ INSIDE = {
         async with asyncio.timeout(10):
             await later()
     """,
-    "a context": "contextvars.copy_context().run(asyncio.create_task, later()); await asyncio.sleep(1)",
+    "a context": """
+        contextvars.copy_context().run(asyncio.create_task, later())
+        await asyncio.sleep(1)
+    """,
     "a condition's predicate": """
         condition = asyncio.Condition()
         async with condition:

@@ -21,7 +21,7 @@
 //!
 //! A turn may find fewer entries than were counted: a callback may have cleared the queue.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 
 /// The entries that are ready to run, in the order in which they became so.
 #[derive(Debug)]
@@ -35,6 +35,15 @@ impl<E> Ready<E> {
         Ready {
             queue: VecDeque::new(),
         }
+    }
+
+    /// Makes room for one more entry.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), TryReserveError> {
+        self.queue.try_reserve(1)
     }
 
     /// Adds an entry behind all others.

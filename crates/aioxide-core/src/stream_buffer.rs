@@ -1,5 +1,7 @@
 //! What a stream has received and nobody has read yet.
 
+use std::collections::TryReserveError;
+
 use memchr::memmem;
 
 /// Above this capacity an empty buffer gives its memory back: most connections are idle.
@@ -33,8 +35,11 @@ impl StreamBuffer {
     }
 
     /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// If there is no memory for them; nothing is added then.
     #[inline]
-    pub fn extend(&mut self, data: &[u8]) {
+    pub fn extend(&mut self, data: &[u8]) -> Result<(), TryReserveError> {
         // Moving the rest to the front is cheap when most has been read, and saves growing.
         if self.start > 0
             && self.octets.len() + data.len() > self.octets.capacity()
@@ -43,7 +48,9 @@ impl StreamBuffer {
             self.octets.drain(..self.start);
             self.start = 0;
         }
+        reserve(&mut self.octets, data.len())?;
         self.octets.extend_from_slice(data);
+        Ok(())
     }
 
     /// Takes `count` bytes (at most all of them) from the front.
@@ -56,14 +63,19 @@ impl StreamBuffer {
     }
 
     /// Puts bytes back to the front.
-    pub fn unread(&mut self, data: &[u8]) {
+    ///
+    /// # Errors
+    /// If there is no memory for them; nothing is put back then.
+    pub fn unread(&mut self, data: &[u8]) -> Result<(), TryReserveError> {
         if let Some(start) = self.start.checked_sub(data.len()) {
             self.octets[start..self.start].copy_from_slice(data);
             self.start = start;
         } else {
+            reserve(&mut self.octets, data.len() - self.start)?;
             self.octets.splice(..self.start, data.iter().copied());
             self.start = 0;
         }
+        Ok(())
     }
 
     /// Forgets everything.
@@ -75,6 +87,19 @@ impl StreamBuffer {
             self.octets.clear();
         }
     }
+}
+
+/// Makes room for `more` bytes: twice the memory if there is as much, so that adding bytes one by one stays
+/// linear, else as little as it takes.
+///
+/// # Errors
+/// If there is no memory.
+#[inline]
+pub fn reserve(octets: &mut Vec<u8>, more: usize) -> Result<(), TryReserveError> {
+    if octets.try_reserve(more).is_ok() {
+        return Ok(());
+    }
+    octets.try_reserve_exact(more)
 }
 
 /// Where a separator was found.

@@ -16,6 +16,7 @@
 //! dropped here.
 
 use crate::clock::Nanos;
+use std::collections::TryReserveError;
 
 /// Cancelled entries are tolerated up to this number, whatever their share.
 const TOLERATED_CANCELLED: usize = 100;
@@ -147,6 +148,15 @@ impl<E> Timers<E> {
 }
 
 impl<E: TimerEntry> Timers<E> {
+    /// Makes room for one more entry.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), TryReserveError> {
+        self.heap.try_reserve(1)
+    }
+
     /// Adds an entry that is due at `when`. It must not be cancelled already.
     #[inline]
     pub fn push(&mut self, when: Nanos, entry: E) {

@@ -29,7 +29,7 @@ proptest! {
         for act in acts {
             match act {
                 Act::Extend(data) => {
-                    buffer.extend(&data);
+                    prop_assert!(buffer.extend(&data).is_ok());
                     model.extend(&data);
                 }
                 Act::Consume(count) => {
@@ -37,7 +37,7 @@ proptest! {
                     model.drain(..count.min(model.len()));
                 }
                 Act::Unread(data) => {
-                    buffer.unread(&data);
+                    prop_assert!(buffer.unread(&data).is_ok());
                     model.splice(..0, data);
                 }
                 Act::Clear => {

@@ -142,6 +142,13 @@ mod exports {
         Ok(value::bool(task_mirror::is_active()))
     }
 
+    /// The package is imported: take what we use of its Python modules.
+    fn connect_package(_args: Args<'_>) -> Res<Object> {
+        registry::connect_package()?;
+        sync::connect_package()?;
+        Ok(value::none())
+    }
+
     fn panic_for_tests(_args: Args<'_>) -> Res<Object> {
         panic!("a panic on purpose");
     }
@@ -177,6 +184,7 @@ mod exports {
             ("_use_introspection", function(c"_use_introspection", crate::coroutine::use_helpers, c"_use_introspection(stub, origin, /)\n--\n\nTake the helpers of aioxide._introspection.")?),
             ("_use_patches", function(c"_use_patches", crate::event_loop::use_patches, c"_use_patches(update, /)\n--\n\nTake the function of aioxide._patches that looks for patches.")?),
             ("_dress", function(c"_dress", crate::ffi::function::dress, c"_dress(function, original, replaceable, /)\n--\n\nGive a native function what inspect reads of asyncio's.")?),
+            ("_connect_package", function(c"_connect_package", connect_package, c"_connect_package()\n--\n\nTake what the native code uses of the package's modules.")?),
             ("_panic_for_tests", function(c"_panic_for_tests", panic_for_tests, c"_panic_for_tests()\n--\n\nPanics.")?),
         ];
         for (name, function) in &functions {

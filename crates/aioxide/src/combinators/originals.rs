@@ -21,6 +21,7 @@ macro_rules! originals {
             pub(crate) insert_timeout_error: Option<Object>,
             pub(crate) exception_group: Object,
             pub(crate) timeout_error: Object,
+            pub(crate) round: Object,
         }
 
         /// Interned method names.
@@ -49,6 +50,7 @@ macro_rules! originals {
                     .getattr_opt(&*value::text("_insert_timeout_error")?)?,
                 exception_group: member(&builtins, "ExceptionGroup")?,
                 timeout_error: member(&builtins, "TimeoutError")?,
+                round: member(&builtins, "round")?,
             })
         }
     };

@@ -72,6 +72,7 @@ impl Operation for Sleep {
         {
             let future = crate::future::create(LoopSlot::native(&core))?;
             let state = FutureLike::future(&**future);
+            core.reserve_timer()?;
             state.lay_result(this.result.get_or_none());
             state.set_timer(true);
             core.set_timer(deadline, Timer::Resolve(future.clone()));

@@ -15,6 +15,7 @@ use crate::coroutine::{self, Coroutine, Operation, Outcome, Step};
 use crate::event_loop::{Entry, LoopCore, Timer};
 use crate::ffi::call::Signature;
 use crate::ffi::compat::set_cause;
+use crate::ffi::error::Kind;
 use crate::ffi::module::{Global, imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{
@@ -196,6 +197,7 @@ fn arm(this: &Inst<Timeout>, when: &Any) -> Res<()> {
         if seconds <= ns_to_seconds(core.now()) {
             core.push(Entry::Timeout(this.own(), number));
         } else {
+            core.reserve_timer()?;
             this.timer.set(true);
             core.set_timer(deadline, Timer::Timeout(this.own(), number));
         }
@@ -358,10 +360,7 @@ fn leave(this: &Inst<Timeout>, has_class: bool, exception: Option<Object>) -> Re
 
 #[cold]
 fn assertion() -> Raised {
-    match crate::ffi::module::import("builtins")
-        .and_then(|builtins| builtins.getattr(&*value::text("AssertionError")?))
-        .and_then(|class| class.call0())
-    {
+    match Kind::Assertion.as_any().call0() {
         Ok(error) => Raised::raise(error),
         Err(raised) => raised,
     }
@@ -409,8 +408,11 @@ fn repr(this: &Inst<Timeout>) -> Res<Object> {
         let shown = if when.is_none() {
             "None".to_owned()
         } else {
-            let round = crate::ffi::module::import("builtins")?.getattr(&*value::text("round")?)?;
-            round.call(&[&when, &*value::int(3)?])?.str()?.text_lossy()
+            originals()
+                .round
+                .call(&[&when, &*value::int(3)?])?
+                .str()?
+                .text_lossy()
         };
         text.push_str(" when=");
         text.push_str(&shown);

@@ -206,7 +206,7 @@ fn start_natively(this: &Inst<Coroutine<Wait>>) -> Res<Option<Own<Future>>> {
     if !given.is_plain_collection() {
         return Ok(None);
     }
-    let futures = value::list_of(&*value::set_of(&given)?)?.list_items();
+    let futures = value::list_of(&*value::set_of(&given)?)?.try_list_items()?;
     let is_ours = |future: &Object| Known::of(future).is_some_and(|known| known.is_on(&core));
     if futures.is_empty() || !futures.iter().all(is_ours) {
         return Ok(None);
@@ -223,6 +223,7 @@ fn start_natively(this: &Inst<Coroutine<Wait>>) -> Res<Option<Own<Future>>> {
     };
     let waiter = future::create(LoopSlot::native(&core))?;
     if let Some(deadline) = deadline {
+        core.reserve_timer()?;
         FutureLike::future(&**waiter).set_timer(true);
         core.set_timer(deadline, Timer::Resolve(waiter.clone()));
     }

@@ -135,6 +135,9 @@ fn start_natively(
     if task.is_none() {
         return Ok(None);
     }
+    if deadline.is_some() {
+        core.reserve_timer()?;
+    }
     this.limit.begin(current::cancelling(&task)?);
     this.task.set(task);
     if let Some(deadline) = deadline {

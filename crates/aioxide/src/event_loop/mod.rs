@@ -247,6 +247,12 @@ impl LoopCore {
         }
     }
 
+    /// Makes room for one more timer, so that [`set_timer`](Self::set_timer) needs no memory.
+    #[inline]
+    pub(crate) fn reserve_timer(&self) -> Res<()> {
+        Ok(self.timers.borrow_mut().reserve()?)
+    }
+
     /// Sets a timer that is marked as being in the heap.
     #[inline]
     pub(crate) fn set_timer(&self, deadline: u64, timer: Timer) {

@@ -69,8 +69,16 @@ fn call_soon(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if this.debug.get() {
         handle.capture_source()?;
     }
-    this.ready.borrow_mut().push(Entry::Handle(handle.clone()));
+    push(this, handle.clone())?;
     Ok(handle.into_object())
+}
+
+#[inline(always)]
+fn push(this: &Inst<LoopCore>, handle: Own<Handle>) -> Res<()> {
+    let mut ready = this.ready.borrow_mut();
+    ready.reserve()?;
+    ready.push(Entry::Handle(handle));
+    Ok(())
 }
 
 fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
@@ -87,7 +95,7 @@ fn call_soon_threadsafe(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
         handle.capture_source()?;
     }
     // With the GIL held the queue is ours from any thread.
-    this.ready.borrow_mut().push(Entry::Handle(handle.clone()));
+    push(this, handle.clone())?;
     this.wake_from_thread();
     Ok(handle.into_object())
 }
@@ -166,6 +174,7 @@ fn schedule(
     if this.debug.get() {
         timer.capture_source()?;
     }
+    this.reserve_timer()?;
     this.timers
         .borrow_mut()
         .push(deadline, Timer::Handle(timer.clone()));

@@ -209,6 +209,17 @@ pub(crate) fn byte_array(array: &Any) -> &[u8] {
 }
 
 /// `array += data`; `BufferError` if somebody has a view of it.
+/// Moves the first `count` bytes of a `bytearray` to its end.
+pub(crate) fn rotate_byte_array(array: &Any, count: usize) {
+    // SAFETY: a bytearray's memory, of its size; nothing else runs while it is borrowed.
+    let octets = unsafe {
+        let length = ffi::PyByteArray_Size(array.as_ptr()).cast_unsigned();
+        let memory = ffi::PyByteArray_AsString(array.as_ptr()).cast::<u8>();
+        std::slice::from_raw_parts_mut(memory, length)
+    };
+    octets.rotate_left(count.min(octets.len()));
+}
+
 pub(crate) fn extend_byte_array(array: &Any, data: &[u8]) -> Res<()> {
     let size = byte_array(array).len();
     // SAFETY: a bytearray is resized, and then the new part of its memory is written.

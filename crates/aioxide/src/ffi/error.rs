@@ -1,5 +1,6 @@
 //! `Raised`: the exception is where CPython keeps it, on the thread.
 
+use std::collections::TryReserveError;
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,6 +21,7 @@ pub(crate) type Res<T> = Result<T, Raised>;
 pub(crate) enum Kind {
     Assertion,
     Attribute,
+    Connection,
     ConnectionReset,
     Exception,
     GeneratorExit,
@@ -42,6 +44,7 @@ impl Kind {
             match self {
                 Kind::Assertion => ffi::PyExc_AssertionError,
                 Kind::Attribute => ffi::PyExc_AttributeError,
+                Kind::Connection => ffi::PyExc_ConnectionError,
                 Kind::ConnectionReset => ffi::PyExc_ConnectionResetError,
                 Kind::Exception => ffi::PyExc_Exception,
                 Kind::GeneratorExit => ffi::PyExc_GeneratorExit,
@@ -62,6 +65,16 @@ impl Kind {
     pub(crate) fn as_any(self) -> &'static Any {
         // SAFETY: as in `class`.
         unsafe { Any::from_ptr(self.class()) }
+    }
+}
+
+impl From<TryReserveError> for Raised {
+    /// Raises `MemoryError`, as CPython does where an allocation fails.
+    #[cold]
+    fn from(_: TryReserveError) -> Raised {
+        // SAFETY: the GIL is held; the exception is preallocated by the interpreter.
+        unsafe { ffi::PyErr_NoMemory() };
+        Raised(())
     }
 }
 

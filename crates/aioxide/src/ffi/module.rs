@@ -51,7 +51,8 @@ impl<T> Global<T> {
     }
 }
 
-/// Imports a module.
+/// Imports a module. Only for functions that run while we are imported ourselves: when the interpreter
+/// ends nothing can be imported any more, yet finalizers may use a loop for the first time.
 pub(crate) fn import(name: &str) -> Res<Object> {
     let name = value::text(name)?;
     // SAFETY: a live str; a new reference or NULL.
@@ -154,6 +155,8 @@ pub(crate) struct Imports {
     pub(crate) invalid_state_error: Object,
     pub(crate) incomplete_read_error: Object,
     pub(crate) limit_overrun_error: Object,
+    pub(crate) sendfile_not_available_error: Object,
+    pub(crate) unsupported_operation: Object,
     pub(crate) stream_reader: Object,
     pub(crate) deque: Object,
     pub(crate) future_repr: Object,
@@ -245,6 +248,8 @@ impl Imports {
             invalid_state_error: member(&exceptions, "InvalidStateError")?,
             incomplete_read_error: member(&exceptions, "IncompleteReadError")?,
             limit_overrun_error: member(&exceptions, "LimitOverrunError")?,
+            sendfile_not_available_error: member(&exceptions, "SendfileNotAvailableError")?,
+            unsupported_operation: member(&*import("io")?, "UnsupportedOperation")?,
             stream_reader: member(&*import("asyncio.streams")?, "StreamReader")?,
             deque: member(&*import("collections")?, "deque")?,
             future_repr: member(&base_futures, "_future_repr")?,
@@ -351,6 +356,13 @@ pub(crate) fn fill(
 ) -> pyo3::PyResult<()> {
     use pyo3::prelude::*;
     outlive_interpreter();
+    // The classes and the interned objects that the native code keeps belong to one interpreter.
+    // SAFETY: the GIL is held.
+    if unsafe { ffi::PyInterpreterState_Get() != ffi::PyInterpreterState_Main() } {
+        return Err(pyo3::exceptions::PyImportError::new_err(
+            "aioxide works in the main interpreter only, and this is a subinterpreter",
+        ));
+    }
     // SAFETY: the bound module is alive during the call.
     let object = unsafe { Any::from_ptr(module.as_ptr()) }.own();
     fill(&Module(object)).map_err(|raised| {

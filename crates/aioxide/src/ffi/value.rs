@@ -111,6 +111,12 @@ pub(crate) fn interned(name: &CStr) -> Res<Object> {
     unsafe { Object::from_new(ffi::PyUnicode_InternFromString(name.as_ptr())) }
 }
 
+/// `tuple(iterable)`.
+pub(crate) fn tuple_of(iterable: &Any) -> Res<Object> {
+    // SAFETY: a live object; a new reference or NULL.
+    unsafe { Object::from_new(ffi::PySequence_Tuple(iterable.as_ptr())) }
+}
+
 pub(crate) fn tuple(items: &[&Any]) -> Res<Object> {
     // SAFETY: each slot is filled with a reference of its own before anybody sees the tuple.
     unsafe {
@@ -187,12 +193,6 @@ pub(crate) fn referent(reference: &Any) -> Option<Object> {
     }
 }
 
-/// `tuple(iterable)`.
-pub(crate) fn tuple_of(iterable: &Any) -> Res<Object> {
-    // SAFETY: a live object; a new reference or NULL.
-    unsafe { Object::from_new(ffi::PySequence_Tuple(iterable.as_ptr())) }
-}
-
 pub(crate) fn dict() -> Res<Object> {
     // SAFETY: a new reference or NULL.
     unsafe { Object::from_new(ffi::PyDict_New()) }
@@ -228,6 +228,15 @@ impl Any {
                 .map(|index| Any::from_ptr(ffi::PyList_GET_ITEM(self.as_ptr(), index)).own())
                 .collect()
         }
+    }
+
+    /// The same for a list whose length the program decides.
+    pub(crate) fn try_list_items(&self) -> Res<Vec<Object>> {
+        let mut items = Vec::new();
+        items.try_reserve_exact(self.list_length())?;
+        // Nothing runs in between: making them needs no memory any more.
+        items.extend((0..self.list_length()).filter_map(|index| self.list_get(index)));
+        Ok(items)
     }
 
     /// A list's item; `None` beyond its end, and for what is no list.
@@ -487,7 +496,7 @@ impl Any {
         }
     }
 
-    /// A str's text; what is no str, or cannot be encoded, gives a placeholder.
+    /// A str's text; what is no str, cannot be encoded, or is too large to copy gives a placeholder.
     pub(crate) fn text_lossy(&self) -> String {
         let mut length = 0;
         // SAFETY: the buffer belongs to the str and is copied at once.
@@ -501,7 +510,12 @@ impl Any {
                 return "<text>".to_owned();
             }
             let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length.cast_unsigned());
-            String::from_utf8_lossy(bytes).into_owned()
+            let mut text = String::new();
+            if text.try_reserve_exact(bytes.len()).is_err() {
+                return "<text>".to_owned();
+            }
+            text.push_str(&String::from_utf8_lossy(bytes));
+            text
         }
     }
 

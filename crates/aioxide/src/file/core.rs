@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
+use aioxide_core::stream_buffer::reserve;
 use aioxide_driver::op::Stat;
 use aioxide_driver::proactor::{Medium, Residency, find_newline, read_at_hand};
 
@@ -375,27 +376,28 @@ impl FileCore {
             return Ok(None);
         }
         if let Some(octets) = bytes_slice(data) {
-            return Ok(self.keep(octets));
+            return self.keep(octets);
         }
         let buffer = Buffer::readable(data)?;
         // Getting at it has run Python code.
         if self.fd.get() == CLOSED || self.busy.get() {
             return Ok(None);
         }
-        Ok(self.keep(buffer.as_slice()))
+        self.keep(buffer.as_slice())
     }
 
-    fn keep(&self, octets: &[u8]) -> Option<usize> {
+    fn keep(&self, octets: &[u8]) -> Res<Option<usize>> {
         let mut pending = self.pending.borrow_mut();
         if pending.len() + octets.len() > self.buffer_size.get() {
-            return None;
+            return Ok(None);
         }
         if self.left() > 0 && !self.positioned.get() {
-            return None;
+            return Ok(None);
         }
+        reserve(&mut pending, octets.len())?;
         self.drop_chunk();
         pending.extend_from_slice(octets);
-        Some(octets.len())
+        Ok(Some(octets.len()))
     }
 
     /// Goes back to where the reader is, if the file has positions.
@@ -557,9 +559,9 @@ fn get_pending(this: &Inst<FileCore>) -> Res<Object> {
 
 fn put(this: &Inst<FileCore>, data: &Any) -> Res<Object> {
     let buffer = Buffer::readable(data)?;
-    this.pending
-        .borrow_mut()
-        .extend_from_slice(buffer.as_slice());
+    let mut pending = this.pending.borrow_mut();
+    reserve(&mut pending, buffer.as_slice().len())?;
+    pending.extend_from_slice(buffer.as_slice());
     Ok(value::none())
 }
 

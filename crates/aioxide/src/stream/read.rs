@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 
 use aioxide_core::Separators;
-use aioxide_core::stream_buffer::{Found, NoSeparators};
+use aioxide_core::stream_buffer::{Found, NoSeparators, reserve};
 
 use super::reader::StreamReader;
 use crate::coroutine::{self, Coroutine, Operation, Outcome, Step};
@@ -303,12 +303,17 @@ impl Inst<ReadOp> {
                 return self.wait(reader, "read");
             }
             let count = reader.storage.len();
-            reader.storage.with(|data| {
-                self.gathered
-                    .borrow_mut()
-                    .get_or_insert_default()
-                    .extend_from_slice(data);
+            let gathered = reader.storage.with(|data| {
+                let mut gathered = self.gathered.borrow_mut();
+                let gathered = gathered.get_or_insert_default();
+                reserve(gathered, data.len())?;
+                gathered.extend_from_slice(data);
+                Ok(())
             });
+            if let Err(raised) = gathered {
+                self.put_back(reader, None)?;
+                return Err(raised);
+            }
             reader.storage.consume(count)?;
             reader.maybe_resume()?;
         }
@@ -496,10 +501,18 @@ fn line_too_long(
     Ok(Raised::raise(refusal))
 }
 
+/// A copy of bytes whose number the program decides.
+fn copied(octets: &[u8]) -> Res<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(octets.len())?;
+    copy.extend_from_slice(octets);
+    Ok(copy)
+}
+
 /// What `readuntil` was asked to look for.
 #[cold]
 fn separators(argument: &Any) -> Res<Separators> {
-    let octets = |separator: &Any| Buffer::readable(separator).map(|b| b.as_slice().to_vec());
+    let octets = |separator: &Any| copied(Buffer::readable(separator)?.as_slice());
     let listed = if argument.is_tuple() {
         argument
             .tuple_items()

@@ -28,7 +28,7 @@ impl Storage {
     #[inline]
     fn place(
         &self,
-        ours: impl FnOnce(&mut StreamBuffer),
+        ours: impl FnOnce(&mut StreamBuffer) -> Res<()>,
         shared: impl FnOnce(&Any) -> Res<()>,
     ) -> Res<()> {
         let mut place = self.0.borrow_mut();
@@ -36,11 +36,10 @@ impl Storage {
             *place = Place::Ours(Box::default());
         }
         match &mut *place {
-            Place::Nothing => {}
+            Place::Nothing => Ok(()),
             Place::Ours(buffer) => ours(buffer),
-            Place::Shared(array) => return shared(array),
+            Place::Shared(array) => shared(array),
         }
-        Ok(())
     }
 
     #[inline]
@@ -71,7 +70,7 @@ impl Storage {
     #[inline]
     pub(super) fn extend(&self, data: &[u8]) -> Res<()> {
         self.place(
-            |buffer| buffer.extend(data),
+            |buffer| Ok(buffer.extend(data)?),
             |array| buffer::extend_byte_array(array, data),
         )
     }
@@ -87,7 +86,10 @@ impl Storage {
     /// Forgets the first `count` bytes.
     pub(super) fn consume(&self, count: usize) -> Res<()> {
         self.place(
-            |buffer| buffer.consume(count),
+            |buffer| {
+                buffer.consume(count);
+                Ok(())
+            },
             |array| buffer::cut_byte_array(array, count),
         )
     }
@@ -95,12 +97,13 @@ impl Storage {
     /// Puts bytes back to the front.
     pub(super) fn unread(&self, data: &[u8]) -> Res<()> {
         self.place(
-            |buffer| buffer.unread(data),
+            |buffer| Ok(buffer.unread(data)?),
             |array| {
-                let rest = buffer::byte_array(array).to_vec();
-                buffer::cut_byte_array(array, rest.len())?;
+                let rest = buffer::byte_array(array).len();
+                // First the only step that can fail for want of memory.
                 buffer::extend_byte_array(array, data)?;
-                buffer::extend_byte_array(array, &rest)
+                buffer::rotate_byte_array(array, rest);
+                Ok(())
             },
         )
     }

@@ -100,26 +100,28 @@ struct Public {
     lock: Object,
     event: Object,
     condition: Object,
+    /// asyncio's, or on Pythons without one the package's own.
+    queue_shut_down: Object,
 }
 
 static PUBLIC: Global<Public> = Global::new();
 
-fn public() -> Res<&'static Public> {
-    if let Some(public) = PUBLIC.try_get() {
-        return Ok(public);
-    }
-    let locks = import_from_package("locks")?;
+/// Takes the public classes, when all of our package is imported.
+pub(crate) fn connect_package() -> Res<()> {
+    let locks = import("aioxide.locks")?;
     PUBLIC.set(Public {
         lock: member(&locks, "Lock")?,
         event: member(&locks, "Event")?,
         condition: member(&locks, "Condition")?,
+        queue_shut_down: member(&*import("aioxide.queues")?, "QueueShutDown")?,
     });
-    Ok(PUBLIC.get())
+    Ok(())
 }
 
-/// A module of our own package.
-fn import_from_package(name: &str) -> Res<Object> {
-    import(&format!("aioxide.{name}"))
+fn public() -> Res<&'static Public> {
+    PUBLIC
+        .try_get()
+        .ok_or_else(|| Raised::runtime("aioxide is not imported completely"))
 }
 
 /// `aioxide.Lock()`.
@@ -137,18 +139,13 @@ pub(super) fn new_condition() -> Res<Object> {
     public()?.condition.call0()
 }
 
-static SHUT_DOWN: Global<Object> = Global::new();
-
-/// Raises `QueueShutDown`: asyncio's, or on Pythons without one the package's own.
+/// Raises `QueueShutDown`.
 #[cold]
 pub(super) fn queue_shut_down() -> Raised {
-    if SHUT_DOWN.try_get().is_none() {
-        match import_from_package("queues").and_then(|queues| member(&queues, "QueueShutDown")) {
-            Ok(class) => SHUT_DOWN.set(class),
-            Err(raised) => return raised,
-        }
+    match public() {
+        Ok(public) => raise_bare(&public.queue_shut_down),
+        Err(raised) => raised,
     }
-    raise_bare(SHUT_DOWN.get())
 }
 
 /// `raise class`.

@@ -31,6 +31,7 @@ mod queue;
 mod semaphore;
 mod waiters;
 
+pub(crate) use self::known::connect_package;
 use crate::ffi::module::Module;
 use crate::ffi::{Native, Object, Raised, Res, value};
 

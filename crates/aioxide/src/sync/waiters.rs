@@ -61,17 +61,20 @@ impl Waiters {
 
     #[inline]
     pub(super) fn push(&self, waiter: &Waiter) -> Res<()> {
-        let pushed = self.peek(|place| {
+        let pushed: Res<Option<Object>> = self.peek(|place| {
             match place {
                 Place::Nowhere => {
                     *place = Place::Native(Box::new(VecDeque::from([waiter.clone()])));
                 }
-                Place::Native(queue) => queue.push_back(waiter.clone()),
-                Place::Python(container) => return Some(container.clone()),
+                Place::Native(queue) => {
+                    queue.try_reserve(1)?;
+                    queue.push_back(waiter.clone());
+                }
+                Place::Python(container) => return Ok(Some(container.clone())),
             }
-            None
+            Ok(None)
         });
-        match pushed {
+        match pushed? {
             None => Ok(()),
             Some(container) => container
                 .call_method1(&names().append, &waiter.object())

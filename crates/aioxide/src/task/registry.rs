@@ -24,7 +24,7 @@ static CONNECTED: Global<()> = Global::new();
 pub(super) fn register(this: &Inst<Task>) -> Res<()> {
     if imports().current_tasks.is_some() {
         if CONNECTED.try_get().is_none() {
-            connect()?;
+            connect_once()?;
         }
         TASKS.add(this);
         return Ok(());
@@ -32,13 +32,22 @@ pub(super) fn register(this: &Inst<Task>) -> Res<()> {
     imports().register_task.call1(this.as_any()).map(drop)
 }
 
+/// `aioxide._registry.connect`.
+static CONNECT: Global<Object> = Global::new();
+
 /// Lets `asyncio.all_tasks` see our list (up to 3.13). Done with the first task, once.
 #[cold]
-fn connect() -> Res<()> {
-    import("aioxide._registry")?
-        .getattr(&*value::text("connect")?)?
-        .call0()?;
-    CONNECTED.set(());
+fn connect_once() -> Res<()> {
+    if let Some(connect) = CONNECT.try_get() {
+        connect.call0()?;
+        CONNECTED.set(());
+    }
+    Ok(())
+}
+
+/// Takes what the first task needs of our package, when all of it is imported.
+pub(crate) fn connect_package() -> Res<()> {
+    CONNECT.set(import("aioxide._registry")?.getattr(&*value::text("connect")?)?);
     Ok(())
 }
 

@@ -360,8 +360,9 @@ impl Inst<SslProtocol> {
             return self.stock1(&names()._write_appdata, list);
         };
         let items = value::list_of(list)?;
-        let objects = items.list_items();
-        let mut pieces = Vec::with_capacity(objects.len());
+        let objects = items.try_list_items()?;
+        let mut pieces = Vec::new();
+        pieces.try_reserve_exact(objects.len())?;
         for object in &objects {
             match bytes_slice(object) {
                 Some(slice) if object.is_exact_bytes() => pieces.push((&**object, slice)),

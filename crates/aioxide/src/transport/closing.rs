@@ -3,9 +3,9 @@
 use super::common::{Transport, some};
 use super::{Event, StreamTransport};
 use crate::ffi::call::Signature;
-use crate::ffi::error::resource_warning;
+use crate::ffi::error::{Kind, resource_warning};
 use crate::ffi::method::{TypeBuilder, flag};
-use crate::ffi::module::{import, imports, names};
+use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
 
 impl<T: Transport> Inst<T> {
@@ -208,8 +208,9 @@ impl Inst<StreamTransport> {
 }
 
 pub(super) fn connection_error() -> Res<Object> {
-    let class = import("builtins")?.getattr(&*value::text("ConnectionError")?)?;
-    class.call1(&*value::text("Connection is closed by peer")?)
+    Kind::Connection
+        .as_any()
+        .call1(&*value::text("Connection is closed by peer")?)
 }
 
 impl Inst<StreamTransport> {

@@ -35,11 +35,7 @@ impl Outgoing {
     }
 
     pub(super) fn list(&self) -> Res<Object> {
-        let chunks = self.queue.borrow().snapshot();
-        let chunks: Vec<Object> = chunks
-            .iter()
-            .map(|chunk| value::bytes(chunk))
-            .collect::<Res<_>>()?;
+        let chunks = self.queue.borrow().snapshot()?;
         value::list(&chunks)
     }
 

@@ -11,8 +11,12 @@ use std::os::fd::RawFd;
 use aioxide_driver::sys;
 
 use crate::ffi::buffer::bytes_slice;
-use crate::ffi::{Any, Object, Visit};
+use crate::ffi::{Any, Object, Res, Visit, value};
 use crate::tuning;
+
+/// From this size on memory for a copy is reserved before anything is sent, in bytes. A smaller allocation that
+/// fails after a partial send ends the connection.
+const LARGE_COPY: usize = 256 * 1024;
 
 #[derive(Debug)]
 enum Data {
@@ -41,6 +45,34 @@ impl Chunk {
             data: Data::Copied(data.to_vec()),
             start: 0,
         }
+    }
+
+    /// Memory for a copy of all of `object`, if it is large: reserved before a part of it is sent, so that a
+    /// write either fails as a whole or is queued as a whole.
+    pub(super) fn room(object: &Any, slice: &[u8]) -> Res<Vec<u8>> {
+        let mut room = Vec::new();
+        if slice.len() >= LARGE_COPY && bytes_slice(object).is_none() {
+            room.try_reserve_exact(slice.len())?;
+        }
+        Ok(room)
+    }
+
+    /// As [`of`](Self::of), copied into `room`.
+    pub(super) fn try_of(
+        object: &Any,
+        slice: &[u8],
+        start: usize,
+        mut room: Vec<u8>,
+    ) -> Res<Chunk> {
+        if slice.len() - start >= tuning::QUEUE_LARGE && bytes_slice(object).is_some() {
+            return Ok(Chunk::lent(object, start));
+        }
+        room.try_reserve_exact(slice.len() - start)?;
+        room.extend_from_slice(&slice[start..]);
+        Ok(Chunk {
+            data: Data::Copied(room),
+            start: 0,
+        })
     }
 
     /// All of `object`, by reference if it is `bytes`, however small.
@@ -201,6 +233,14 @@ impl OutQueue {
         }
     }
 
+    /// Makes room for further chunks, if there is a list of them already.
+    pub(super) fn reserve(&mut self, chunks: usize) -> Res<()> {
+        if let OutQueue::Many(list) = self {
+            list.queue.try_reserve(chunks)?;
+        }
+        Ok(())
+    }
+
     /// Appends a chunk.
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.push_with(chunk, Box::default);
@@ -333,11 +373,15 @@ impl OutQueue {
     }
 
     /// The chunks as `bytes`, for Python's `_buffer`.
-    pub(super) fn snapshot(&self) -> Vec<Vec<u8>> {
+    pub(super) fn snapshot(&self) -> Res<Vec<Object>> {
         match self {
-            OutQueue::Empty => Vec::new(),
-            OutQueue::One(bytes) => vec![bytes_slice(bytes).unwrap_or_default().to_vec()],
-            OutQueue::Many(chunks) => chunks.queue.iter().map(|c| c.rest().to_vec()).collect(),
+            OutQueue::Empty => Ok(Vec::new()),
+            OutQueue::One(bytes) => Ok(vec![bytes.clone()]),
+            OutQueue::Many(chunks) => chunks
+                .queue
+                .iter()
+                .map(|chunk| value::bytes(chunk.rest()))
+                .collect(),
         }
     }
 }

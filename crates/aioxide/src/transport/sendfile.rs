@@ -28,7 +28,7 @@ use crate::ffi::call::Signature;
 use crate::ffi::compat::set_cause;
 use crate::ffi::error::{Kind, is_exit_exception};
 use crate::ffi::method::TypeBuilder;
-use crate::ffi::module::{import, imports, names};
+use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Class, Inst, Object, Own, Raised, Res, Slot, SlotOf, Visit};
 use crate::ffi::{context, value};
 use crate::future::{self, Future, FutureLike, LoopSlot};
@@ -285,9 +285,8 @@ impl Inst<SendFile> {
             Ok(number) => Ok(RawFd::try_from(number.to_i64()?).unwrap_or(-1)),
             Err(raised) => {
                 let exception = raised.take();
-                let unsupported = import("io")?.getattr(&*value::text("UnsupportedOperation")?)?;
                 if exception.is_subtype_of(Kind::Attribute.as_any())
-                    || exception.is_subtype_of(&unsupported)
+                    || exception.is_subtype_of(&imports().unsupported_operation)
                 {
                     return Err(not_available("not a regular file"));
                 }
@@ -367,8 +366,7 @@ impl Inst<SendFile> {
             return Ok(raised);
         }
         let cause = raised.take();
-        let class = import("builtins")?.getattr(&*value::text("ConnectionError")?)?;
-        let exception = class.call(&[
+        let exception = Kind::Connection.as_any().call(&[
             &*value::text("socket is not connected")?,
             &*value::int(i64::from(ENOTCONN))?,
         ])?;
@@ -460,12 +458,7 @@ fn stale() -> Raised {
 /// Has the loop fall back to reading and sending.
 #[cold]
 fn not_available(message: &str) -> Raised {
-    let class = import("asyncio.exceptions")
-        .and_then(|module| module.getattr(&*value::text("SendfileNotAvailableError")?));
-    match class {
-        Ok(class) => Raised::of_class(&class, message),
-        Err(raised) => raised,
-    }
+    Raised::of_class(&imports().sendfile_not_available_error, message)
 }
 
 const fn signature(function: &'static str, first: &'static CStr) -> Signature<4> {

@@ -71,6 +71,7 @@ impl Inst<StreamTransport> {
             return self.write_to_nobody();
         }
         let mut sent = 0;
+        let mut room = Vec::new();
         if self.corked.get() || self.out.queue.borrow().is_empty() {
             if let Some(done) = self.cork(data, slice) {
                 return done;
@@ -78,6 +79,7 @@ impl Inst<StreamTransport> {
             if let Err(raised) = self.check_descriptor() {
                 return self.fatal_error(raised.take(), WRITE_ERROR);
             }
+            room = Chunk::room(data, slice)?;
             match sys::send(self.common.fd.get(), slice) {
                 Ok(count) if count == slice.len() => return Ok(()),
                 Ok(count) => sent = count,
@@ -85,13 +87,18 @@ impl Inst<StreamTransport> {
                 Err(error) => return self.write_failed(&error),
             }
         }
-        self.enqueue(Chunk::of(data, slice, sent))
+        match Chunk::try_of(data, slice, sent, room) {
+            Ok(chunk) => self.enqueue(chunk),
+            Err(raised) if sent > 0 => self.fatal_error(raised.take(), WRITE_ERROR),
+            Err(raised) => Err(raised),
+        }
     }
 
     fn enqueue(&self, chunk: Chunk) -> Res<()> {
         let Some(core) = self.common.loop_.get() else {
             return Ok(());
         };
+        self.out.queue.borrow_mut().reserve(1)?;
         self.start_writing(&core)?;
         self.out.queue.borrow_mut().push(chunk);
         self.queue_has_grown()
@@ -121,13 +128,17 @@ impl Inst<StreamTransport> {
         if imports().version >= (3, 12) && !chunks.is_truthy()? {
             return Ok(());
         }
-        let items = value::list_of(chunks)?.list_items();
+        let items = value::list_of(chunks)?.try_list_items()?;
         // All or nothing: what is not bytes-like is found before anything is queued.
-        let mut made = Vec::with_capacity(items.len());
+        let mut made = Vec::new();
+        made.try_reserve_exact(items.len())?;
         for item in &items {
             made.push(match bytes_slice(item) {
-                Some(slice) => Chunk::of(item, slice, 0),
-                None => Chunk::copied(Buffer::readable(item)?.as_slice()),
+                Some(slice) => Chunk::try_of(item, slice, 0, Vec::new())?,
+                None => {
+                    let buffer = Buffer::readable(item)?;
+                    Chunk::try_of(item, buffer.as_slice(), 0, Vec::new())?
+                }
             });
         }
         if items.is_empty() {
@@ -145,6 +156,7 @@ impl Inst<StreamTransport> {
         }
         {
             let mut queue = self.out.queue.borrow_mut();
+            queue.reserve(made.len())?;
             for chunk in made {
                 queue.push(chunk);
             }

@@ -99,8 +99,13 @@ impl Items {
                 .call(&[&*self.container(order)?, item])
                 .map(drop);
         }
-        match self.with(|items| items.push_back(item.own()))? {
-            Done::Native(()) => Ok(()),
+        let put = self.with(|items| {
+            items.try_reserve(1)?;
+            items.push_back(item.own());
+            Ok(())
+        })?;
+        match put {
+            Done::Native(done) => done,
             Done::Python(container) => container.call_method1(&names().append, item).map(drop),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::ffi::buffer::bytes_slice;
 use crate::ffi::module::imports;
-use crate::ffi::{Object, Visit};
+use crate::ffi::{Object, Res, Visit};
 
 /// A datagram and whom it is for: `bytes`, and an address or `None`.
 pub(super) type Datagram = (Object, Object);
@@ -35,9 +35,11 @@ impl DatagramQueue {
         self.size
     }
 
-    pub(super) fn push(&mut self, datagram: Datagram) {
+    pub(super) fn push(&mut self, datagram: Datagram) -> Res<()> {
+        self.datagrams.try_reserve(1)?;
         self.size += weight(&datagram.0);
         self.datagrams.push_back(datagram);
+        Ok(())
     }
 
     /// Puts back what was popped.

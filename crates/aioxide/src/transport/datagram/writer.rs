@@ -129,7 +129,7 @@ impl Inst<DatagramTransport> {
     #[cold]
     fn enqueue(&self, data: &Any, address: &Any) -> Res<()> {
         let data = value::to_bytes(data)?;
-        self.queue.borrow_mut().push((data, address.own()));
+        self.queue.borrow_mut().push((data, address.own()))?;
         self.queue_has_grown()
     }
 

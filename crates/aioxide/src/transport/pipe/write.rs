@@ -17,7 +17,8 @@ use super::{description, finalize_unclosed, methods, open, signature};
 use crate::event_loop::{Entry, LoopCore, Watcher};
 use crate::ffi::buffer::{Buffer, bytes_slice, is_bytes_like};
 use crate::ffi::call::Signature;
-use crate::ffi::module::{import, imports, names};
+use crate::ffi::error::Kind;
+use crate::ffi::module::{imports, names};
 use crate::ffi::{Any, Args, Class, Inst, Native, Object, Own, Raised, Res, Visit, value};
 
 const WRITE_ERROR: &str = "Fatal write error on pipe transport";
@@ -142,7 +143,9 @@ impl Inst<WritePipeTransport> {
             return self.write_to_nobody();
         }
         let mut written = 0;
+        let mut room = Vec::new();
         if self.out.queue.borrow().is_empty() {
+            room = Chunk::room(data, slice)?;
             match sys::write(self.common.fd.get(), slice) {
                 Ok(count) if count == slice.len() => return Ok(()),
                 Ok(count) => written = count,
@@ -153,22 +156,29 @@ impl Inst<WritePipeTransport> {
         let Some(core) = self.common.loop_.get() else {
             return Ok(());
         };
+        let chunk = match Chunk::try_of(data, slice, written, room) {
+            Ok(chunk) => chunk,
+            Err(raised) if written > 0 => return self.write_failed(raised),
+            Err(raised) => return Err(raised),
+        };
+        self.out.queue.borrow_mut().reserve(1)?;
         self.start_writing(&core)?;
-        self.out
-            .queue
-            .borrow_mut()
-            .push(Chunk::of(data, slice, written));
+        self.out.queue.borrow_mut().push(chunk);
         self.queue_has_grown()
     }
 
     fn writelines(&self, chunks: &Any) -> Res<()> {
-        let items = value::list_of(chunks)?.list_items();
+        let items = value::list_of(chunks)?.try_list_items()?;
         // All or nothing: what is not bytes-like is found before anything is queued.
-        let mut made = Vec::with_capacity(items.len());
+        let mut made = Vec::new();
+        made.try_reserve_exact(items.len())?;
         for item in &items {
             made.push(match bytes_slice(item) {
-                Some(slice) => Chunk::of(item, slice, 0),
-                None => Chunk::copied(Buffer::readable(item)?.as_slice()),
+                Some(slice) => Chunk::try_of(item, slice, 0, Vec::new())?,
+                None => {
+                    let buffer = Buffer::readable(item)?;
+                    Chunk::try_of(item, buffer.as_slice(), 0, Vec::new())?
+                }
             });
         }
         let waiting = self.out.queue.borrow().size();
@@ -180,6 +190,7 @@ impl Inst<WritePipeTransport> {
         }
         {
             let mut queue = self.out.queue.borrow_mut();
+            queue.reserve(made.len())?;
             for chunk in made {
                 queue.push(chunk);
             }
@@ -268,8 +279,7 @@ impl Inst<WritePipeTransport> {
 /// asyncio asserts.
 #[cold]
 fn wrong_type(data: &Any) -> Res<Raised> {
-    let class = import("builtins")?.getattr(&*value::text("AssertionError")?)?;
-    Ok(Raised::of_class(&class, &data.repr()?.text_lossy()))
+    Ok(Raised::new(Kind::Assertion, &data.repr()?.text_lossy()))
 }
 
 fn write(this: &Inst<WritePipeTransport>, args: Args<'_>) -> Res<Object> {
