@@ -78,12 +78,12 @@ fn a_lasting_refusal_is_the_result_and_nothing_is_made_later() {
     on_the_ring(|mut proactor, folder| {
         let file = folder.file("a", &[b'-'; 600]);
         for errno in [EPERM, EBADF, EINVAL, EAGAIN] {
-            for operations in [1, 100, 600] {
+            for operations in [1_u16, 100, 600] {
                 proactor.inject_enter(vec![errno; 1000]);
                 for index in 0..operations {
-                    let _ = proactor.submit(write(&file, index, b'x'));
+                    let _ = proactor.submit(write(&file, index.into(), b'x'));
                 }
-                for done in complete(&mut proactor, operations as usize) {
+                for done in complete(&mut proactor, operations.into()) {
                     expect_errno(done.result, errno);
                     assert_eq!(done.memory.unwrap().len(), 1);
                 }

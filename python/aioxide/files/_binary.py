@@ -494,15 +494,18 @@ class BinaryFile(_aioxide.FileCore, Turns):
 
     async def _write_some(self, data: Buffer, start: int, report: list[int]) -> None:
         if not self._positioned:
-            return await self._write_stream(data, start, report)
+            await self._write_stream(data, start, report)
+            return
         position = None if self._appending else self._position
         if position is not None and not self._refuses_pwrite:
             try:
-                return await _aioxide.file_write(self._fd, data, start, position, report)
+                await _aioxide.file_write(self._fd, data, start, position, report)
             except OSError as error:
                 if error.errno != errno.ESPIPE:
                     raise
                 self._refuses_pwrite = True
+            else:
+                return
         if position is not None:
             os.lseek(self._fd, position, os.SEEK_SET)
         await _aioxide.file_write(self._fd, data, start, None, report)

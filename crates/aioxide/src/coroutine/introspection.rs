@@ -180,17 +180,15 @@ pub(super) fn record_origin<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<()> 
 
 /// "was never awaited", with the place of creation if that is recorded.
 pub(super) fn warn_unawaited<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<()> {
-    match imports()
+    let warn_unawaited = imports()
         .warnings
-        .getattr_opt(&names()._warn_unawaited_coroutine)?
-    {
-        Some(warn) => warn.call1(this.as_any()).map(drop),
-        None => {
-            let name = get_qualname(this)?.text_lossy();
-            let message = format!("coroutine '{name}' was never awaited");
-            warn(WarningKind::Runtime, &message, 1)
-        }
+        .getattr_opt(&names()._warn_unawaited_coroutine)?;
+    if let Some(warn_unawaited) = warn_unawaited {
+        return warn_unawaited.call1(this.as_any()).map(drop);
     }
+    let name = get_qualname(this)?.text_lossy();
+    let message = format!("coroutine '{name}' was never awaited");
+    warn(WarningKind::Runtime, &message, 1)
 }
 
 fn name_of(given: Option<&Any>, attribute: &str) -> Res<Object> {

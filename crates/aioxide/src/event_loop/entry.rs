@@ -4,9 +4,9 @@ use super::LoopCore;
 use crate::combinators::{Group, Observer, Timeout, WaitFor};
 use crate::coroutine::Coroutine;
 use crate::ffi::module::names;
-use crate::ffi::{Inst, Object, Own, Res, Visit};
+use crate::ffi::{Inst, Native, Object, Own, Res, Visit};
 use crate::future::{self, Future};
-use crate::handle::{self, Handle, TimerHandle, run_owned};
+use crate::handle::{self, Handle, Runnable, TimerHandle, run_owned};
 use crate::sock_op::SockOp;
 use crate::task::{self, StepCall, Task};
 use crate::transport::{
@@ -56,33 +56,32 @@ pub(crate) enum Entry {
     Timeout(Own<Timeout>, u32),
 }
 
+/// Runs the callback of a handle, unless it was cancelled.
+#[inline(always)]
+fn run_handle<T: Native>(core: &Inst<LoopCore>, handle: Own<T>) -> Res<()>
+where
+    Inst<T>: Runnable,
+{
+    if handle.is_cancelled() {
+        handle::release(handle);
+        return Ok(());
+    }
+    core.leave_task()?;
+    if let Some(run) = core.handle_run() {
+        let result = run.call1(handle.as_any()).map(drop);
+        handle::release(handle);
+        return result;
+    }
+    run_owned(handle)
+}
+
 impl Entry {
     /// Runs it. An error is what must leave the loop: SystemExit or KeyboardInterrupt.
     #[inline]
     pub(super) fn run(self, core: &Inst<LoopCore>) -> Res<()> {
         match self {
-            Entry::Handle(handle) => {
-                if handle.is_cancelled() {
-                    handle::release(handle);
-                    return Ok(());
-                }
-                core.leave_task()?;
-                if let Some(run) = core.handle_run() {
-                    return run.call1(handle.as_any()).map(drop);
-                }
-                run_owned(handle)
-            }
-            Entry::Timer(handle) => {
-                if handle.is_cancelled() {
-                    handle::release(handle);
-                    return Ok(());
-                }
-                core.leave_task()?;
-                if let Some(run) = core.handle_run() {
-                    return run.call1(handle.as_any()).map(drop);
-                }
-                run_owned(handle)
-            }
+            Entry::Handle(handle) => run_handle(core, handle),
+            Entry::Timer(handle) => run_handle(core, handle),
             Entry::Step(task) => core.run_step(task, None, |task, _| task::step(task, None)),
             Entry::Wake(task) => {
                 let waiter = task.take_waiter();
@@ -117,7 +116,7 @@ impl Entry {
             }
             Entry::Incoming(incoming) => {
                 core.leave_task()?;
-                incoming.serve()
+                (*incoming).serve()
             }
             Entry::Sock(op) => {
                 core.leave_task()?;

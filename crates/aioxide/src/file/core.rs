@@ -167,14 +167,12 @@ impl FileCore {
     fn is_resident(&self, fd: RawFd, offset: u64, length: usize) -> bool {
         let mut residency = self.residency.borrow_mut();
         if residency.is_none() {
-            match Residency::new(fd) {
-                Ok(known) => *residency = Some(known),
-                Err(_) => {
-                    // Nor later.
-                    self.medium.set(Medium::Unknown);
-                    return false;
-                }
-            }
+            let Ok(known) = Residency::new(fd) else {
+                // Nor later.
+                self.medium.set(Medium::Unknown);
+                return false;
+            };
+            *residency = Some(known);
         }
         let Some(known) = residency.as_ref() else {
             return false;

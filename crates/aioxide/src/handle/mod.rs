@@ -162,11 +162,6 @@ impl Handle {
         HANDLE.create(Handle { call, flags })
     }
 
-    #[inline(always)]
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.flags.cancelled.get()
-    }
-
     pub(crate) fn capture_source(&self) -> Res<()> {
         self.call.capture_source()
     }
@@ -213,11 +208,6 @@ impl TimerHandle {
         })
     }
 
-    #[inline(always)]
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.flags.cancelled.get()
-    }
-
     pub(crate) fn set_unscheduled(&self) {
         self.scheduled.set(false);
     }
@@ -252,10 +242,16 @@ pub(crate) fn release<T: Native>(handle: Own<T>) {
 
 /// Something the loop can run and report on.
 pub(crate) trait Runnable {
+    fn is_cancelled(&self) -> bool;
     fn run(&self, exclusive: bool) -> Res<()>;
 }
 
 impl<T: HasCall> Runnable for Inst<T> {
+    #[inline(always)]
+    fn is_cancelled(&self) -> bool {
+        self.cancelled().get()
+    }
+
     #[inline]
     fn run(&self, exclusive: bool) -> Res<()> {
         match invoke(&**self, exclusive && self.is_exact()) {

@@ -36,10 +36,10 @@ impl Incoming {
     /// The iteration after the one that accepted it: makes protocol and transport. For the loop.
     ///
     /// An error is what must leave the loop; others go to the exception handler.
-    pub(crate) fn serve(self: Box<Self>) -> Res<()> {
+    pub(crate) fn serve(self) -> Res<()> {
         let listener = self.listener.clone();
         listener
-            .serve(*self)
+            .serve(self)
             .or_else(|raised| report(&listener, raised))
     }
 

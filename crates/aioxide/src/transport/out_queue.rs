@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 
 use aioxide_driver::sys;
 
-use crate::ffi::buffer::bytes_slice;
+use crate::ffi::buffer::{Buffer, bytes_slice};
 use crate::ffi::{Any, Object, Res, Visit, value};
 use crate::tuning;
 
@@ -73,6 +73,15 @@ impl Chunk {
             data: Data::Copied(room),
             start: 0,
         })
+    }
+
+    /// All of a bytes-like object, copied unless it is large `bytes`.
+    pub(super) fn try_all(object: &Any) -> Res<Chunk> {
+        if let Some(slice) = bytes_slice(object) {
+            return Chunk::try_of(object, slice, 0, Vec::new());
+        }
+        let buffer = Buffer::readable(object)?;
+        Chunk::try_of(object, buffer.as_slice(), 0, Vec::new())
     }
 
     /// All of `object`, by reference if it is `bytes`, however small.

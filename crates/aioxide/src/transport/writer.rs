@@ -133,13 +133,7 @@ impl Inst<StreamTransport> {
         let mut made = Vec::new();
         made.try_reserve_exact(items.len())?;
         for item in &items {
-            made.push(match bytes_slice(item) {
-                Some(slice) => Chunk::try_of(item, slice, 0, Vec::new())?,
-                None => {
-                    let buffer = Buffer::readable(item)?;
-                    Chunk::try_of(item, buffer.as_slice(), 0, Vec::new())?
-                }
-            });
+            made.push(Chunk::try_all(item)?);
         }
         if items.is_empty() {
             return Ok(());
