@@ -92,7 +92,10 @@ def _is_awaited(kind: type, name: str) -> bool:
 
 def _function(name: str, made: Any, declared: Any, *, bound: bool = False) -> griffe.Function:
     """A function with the parameters that it has and the types that are declared for them."""
-    types = dict.fromkeys(["return"])
+    types: dict[str, Any] = {"return": None}
+    # A function that shows asyncio's signature has its own annotations beside it.
+    types |= {each: _spelt(found) for each, found in getattr(made, "__annotations__", {}).items()}
+    types["return"] = types["return"] and _awaited(types["return"])
     if isinstance(declared, griffe.Function):
         types |= {each.name: each.annotation for each in declared.parameters}
         types["return"] = _awaited(declared.returns)

@@ -24,10 +24,22 @@ if TYPE_CHECKING:
 __all__ = ["is_original_run", "is_patched", "watch"]
 
 
+#: Modules by name, kept since nothing can be imported while the interpreter ends.
+_modules: dict[str, types.ModuleType] = {
+    module.__name__: module for module in (asyncio.base_events, asyncio.events)
+}
+
+
+def _module(name: str) -> types.ModuleType:
+    if name not in _modules:
+        _modules[name] = importlib.import_module(name)
+    return _modules[name]
+
+
 @functools.cache
 def _codes(module: str) -> dict[str, tuple[types.CodeType, ...]] | None:
     """Return the code objects of a module's source by qualified name; None if it has no source."""
-    loader = getattr(importlib.import_module(module), "__loader__", None)
+    loader = getattr(_module(module), "__loader__", None)
     try:
         code = loader.get_code(module)  # type: ignore[union-attr]
     except (AttributeError, ImportError, OSError):
@@ -56,7 +68,7 @@ def _is_genuine(function: Any, module: str) -> bool:
     if type(function) is not types.FunctionType:  # To isinstance() a wrapper may be one, too.
         return False
     code = function.__code__
-    if code.co_filename != getattr(importlib.import_module(module), "__file__", None):
+    if code.co_filename != getattr(_module(module), "__file__", None):
         return False
     codes = _codes(module)
     return codes is None or code in codes.get(code.co_qualname, ())

@@ -79,15 +79,14 @@ class Connections(LoopPart):
         """Connect to a TCP server, or make a transport of a connected socket. A coroutine.
 
         A numeric address without further options takes fewer steps of Python, in the same
-        iterations; everything else is ``asyncio.BaseEventLoop.create_connection``.
+        iterations; everything else is ``asyncio.BaseEventLoop.create_connection``. The options are
+        asyncio's: ssl, family, proto, flags, sock, local_addr, server_hostname, the time limits of
+        TLS in seconds, happy_eyeballs_delay in seconds, interleave, all_errors.
 
         Args:
             protocol_factory: makes the protocol.
-            host: name or address; None for this machine, or if a ``sock`` is given.
+            host: name or address; None for loopback, or if a ``sock`` is given.
             port: number or name of a service.
-            options: as asyncio's: ssl, family, proto, flags, sock, local_addr, server_hostname, the
-                time limits of TLS in seconds, happy_eyeballs_delay in seconds, interleave,
-                all_errors.
 
         Returns:
             The transport and the protocol.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from chain_helpers import PROGRAMS, RINGS, run_program
@@ -10,9 +12,12 @@ pytestmark = pytest.mark.aioxide_only  # asyncio runs in some of them, as the co
 
 SHALLOW = 200
 DEEP = 15_000
+# Before 3.12 wait_for() runs its coroutine in a task: nothing nests, and tasks die in any order.
+NESTED = "nested coroutines are closed, thrown into and dropped"
+TITLES = [title for title in PROGRAMS if title != NESTED or sys.version_info >= (3, 12)]
 
 
-@pytest.mark.parametrize("title", PROGRAMS)
+@pytest.mark.parametrize("title", TITLES)
 def test_a_shallow_one_does_the_same_on_asyncio(title: str) -> None:
     source, _ = PROGRAMS[title]
     expected = run_program("asyncio", source, SHALLOW)
@@ -20,7 +25,7 @@ def test_a_shallow_one_does_the_same_on_asyncio(title: str) -> None:
     assert run_program("aioxide", source, SHALLOW) == expected
 
 
-@pytest.mark.parametrize("title", [*PROGRAMS, *RINGS])
+@pytest.mark.parametrize("title", [*TITLES, *RINGS])
 def test_a_deep_one_needs_no_stack(title: str) -> None:
     source, expected = {**PROGRAMS, **RINGS}[title]
     assert run_program("aioxide", source, DEEP) == (0, f"{expected}\nend\n".lstrip())

@@ -136,7 +136,7 @@ BODIES = {
             said.append(await queue.get())
             queue.task_done()
             await queue.join()
-            if hasattr(queue, "shutdown"):
+            if sys.version_info >= (3, 13):
                 queue.shutdown()
                 said.append(await outcome(queue.get()))
         return said

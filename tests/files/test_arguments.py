@@ -75,6 +75,8 @@ def may_differ(mode: str, call: str, arguments: tuple[Any, ...], theirs: list[ob
         return True  # one class of ours does what several of the builtin do
     if call == "read" and arguments in [(1 << 62,), (None,)]:
         return True  # memory is made for what the file has, not for what was asked for
+    if sys.version_info < (3, 12) and mode in ("wb", "ab") and call in ("read", "read1"):
+        return True  # the builtin does not look at the argument
     if call in ("readline", "read") and arguments in [(0,), (None,)]:
         return True  # the builtin does not look whether it may read
     return call in ("readable", "writable", "readall")
@@ -246,6 +248,8 @@ async def test_reading_odd_files(
     finally:
         while _kept:
             os.close(_kept.pop())
+    if sys.version_info < (3, 13):  # The builtin counts back from a position that a device has not.
+        theirs = [0 if type(each) is int and each < 0 else each for each in theirs]
     assert mine == theirs
 
 

@@ -14,6 +14,7 @@ import io
 import pickle
 import re
 import socket
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -240,9 +241,10 @@ ASYNCHRONOUS: dict[str, Callable[[Case], Awaitable[object]]] = {
     "remove_reader": lambda case: watch(case, "remove_reader"),
     "add_reader number": lambda case: watch_number(case, "add_reader"),
     "add_writer number": lambda case: watch_number(case, "add_writer"),
-    "create_connection": make_transport,
     "write": write_and_look,
 }
+if sys.version_info >= (3, 12):  # Before, asyncio makes a second transport of the socket.
+    ASYNCHRONOUS["create_connection"] = make_transport
 
 
 def shape(thing: object) -> object:
