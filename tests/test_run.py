@@ -256,7 +256,8 @@ def test_a_child_without_asyncio_imports_nothing(place: Place) -> None:
 DESCRIBE_START = (
     "import sys\n"
     "print(sys.path, [name for name in sys.modules if 'aioxide' in name or 'custom' in name])\n"
-    "print([finder for finder in sys.meta_path if type(finder).__name__ != '_Watcher'])"
+    "print([getattr(each, '__name__', type(each).__name__) for each in sys.meta_path"
+    " if type(each).__name__ != '_Watcher'])"
 )
 
 

@@ -32,6 +32,8 @@ class Function:
     __defaults__: tuple[Any, ...] | None
     __kwdefaults__: dict[str, Any] | None
     __text_signature__: str | None
+    __closure__: None
+    __globals__: dict[str, Any]
     def __call__(self, *args: Any, **keywords: Any) -> Any: ...
 
 @disjoint_base
@@ -348,7 +350,7 @@ class FileCore:
         fd: int,
         readable: bool,
         writable: bool,
-        seekable: bool,
+        positioned: bool,
         buffer_size: int,
         position: int,
         /,

@@ -201,6 +201,9 @@ fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
     if delay.is_none() {
         return Err(Raised::type_error("delay must not be None"));
     }
+    if !this.is_plain() {
+        return call_at_patched(this, delay, callback, rest, ctx);
+    }
     let now = this.now();
     let number = delay.exact_number();
     // Any number that can be added to a float. What cannot is asyncio's first complaint.
@@ -221,6 +224,25 @@ fn call_later(this: &Inst<LoopCore>, args: Args<'_>) -> Res<Object> {
         (seconds_to_ns(time), When::At(time, object))
     };
     Ok(schedule(this, deadline, when, callback, rest, ctx)?.into_object())
+}
+
+/// `call_later` as asyncio has it, where a program has replaced `time` or `call_at`.
+#[cold]
+fn call_at_patched(
+    this: &Inst<LoopCore>,
+    delay: &Any,
+    callback: &Any,
+    args: &[&Any],
+    ctx: Option<&Any>,
+) -> Res<Object> {
+    let loop_ = this.as_any();
+    let when = loop_.call_method0(&names().time)?.add(delay)?;
+    let mut all = vec![&*when, callback];
+    all.extend(args);
+    all.push(ctx.unwrap_or(value::none_ref()));
+    loop_
+        .getattr(&names().call_at)?
+        .call_names(&all, &imports().context_names)
 }
 
 fn time(this: &Inst<LoopCore>) -> Res<Object> {
