@@ -209,7 +209,7 @@ def test_warning_for_one_never_awaited(
     lines = long.splitlines()
     assert lines[0] == short
     assert lines[1] == "Coroutine created at (most recent call last)"
-    assert [re.sub(r"\d+", "N", line) for line in lines if line.startswith("  File")] == [
+    assert [re.sub(r"line \d+", "line N", line) for line in lines if line.startswith("  File")] == [
         f'  File "{__file__}", line N, in forget',
         f'  File "{__file__}", line N, in <lambda>',
     ]

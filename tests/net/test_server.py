@@ -139,6 +139,24 @@ async def test_close_stops_listening_at_once() -> None:
     await service.server.wait_closed()
 
 
+@pytest.mark.aioxide_only  # asyncio's transport complains in its finalizer
+async def test_a_connection_that_is_accepted_while_the_server_closes_ends(
+    contexts: Contexts,
+) -> None:
+    """It is closed without a word: the server has begun to be closed before it was served."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Recorder, "127.0.0.1", 0)
+    with socket.create_connection(("127.0.0.1", port_of(server))) as client:
+        await turns(2)  # it is accepted behind this task's step of the second
+        server.close()
+        await server.wait_closed()
+        await turns(3)
+        client.setblocking(False)
+        ended = await outcome_of(lambda: loop.sock_recv(client, 1))
+        assert ended in (b"", ConnectionResetError)
+    assert not contexts
+
+
 async def test_wait_closed() -> None:
     service = await Service().start()
     client = await service.dial()

@@ -92,7 +92,7 @@ names! {
     slow_callback_duration, source_traceback, task, throw, value, __qualname__, __name__, fileno,
     _report_slow, data_received, buffer_updated, get_buffer, eof_received, connection_lost,
     connection_made, pause_writing, resume_writing, set_name, _attach, _call_connection_lost,
-    _clients, _detach, _read_ready, _start_reading, _write_ready, call_later, debug, exc_info, family,
+    _clients, _sockets, _detach, _read_ready, _start_reading, _write_ready, call_later, debug, exc_info, family,
     getpeername, getsockname, peername, proto, protocol, set_exception, set_result, socket,
     sockname, start, transport, warning, _accept_ready, accept, connect, connect_ex, getsockopt, gettimeout,
     recv, recv_into, recvfrom, recvfrom_into, sendto, setblocking,

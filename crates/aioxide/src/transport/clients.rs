@@ -59,6 +59,8 @@ impl Inst<StreamTransport> {
     pub(super) fn attach(&self, server: &Any) -> Res<()> {
         if let Some(clients) = server.getattr_opt(&names()._clients)?
             && let Some(clients) = clients.downcast::<Clients>()
+            // Of a server that was closed since the connection was accepted, asyncio's method complains.
+            && !server.getattr(&names()._sockets)?.is_none()
         {
             clients.add(self);
             return Ok(());
