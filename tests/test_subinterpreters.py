@@ -19,7 +19,9 @@ RUN = {
             import _interpreters
 
             def run(code):
-                failed = _interpreters.exec(_interpreters.create("legacy"), code)
+                interpreter = _interpreters.create("legacy")
+                failed = _interpreters.exec(interpreter, code)
+                _interpreters.destroy(interpreter)
                 assert failed is None, failed
         except ImportError:
             import _xxsubinterpreters
@@ -32,7 +34,9 @@ RUN = {
             import _interpreters
 
             def run(code):
-                failed = _interpreters.exec(_interpreters.create("isolated"), code)
+                interpreter = _interpreters.create("isolated")
+                failed = _interpreters.exec(interpreter, code)
+                _interpreters.destroy(interpreter)
                 assert failed is None, failed
         except ImportError:
             import _xxsubinterpreters

@@ -103,6 +103,8 @@ def is_patched(found: Any, module: str) -> bool:
 
 _BASE = asyncio.base_events.BaseEventLoop
 _MODULE = _BASE.__module__
+#: As it was at the import: a program may put another class under its name, ours for example.
+_HANDLE = asyncio.events.Handle
 
 
 class _Carried:
@@ -172,7 +174,7 @@ def _run_timer(timer: Any) -> None:
 
 def _handle_run() -> Any:
     """Return what has replaced ``Handle._run``, or None while asyncio's is in force."""
-    found = vars(asyncio.events.Handle).get("_run")
+    found = vars(_HANDLE).get("_run")
     return None if _is_genuine(found, "asyncio.events") else found
 
 

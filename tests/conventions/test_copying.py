@@ -180,6 +180,8 @@ def state(thing: Any) -> Any:
     # versions have.
     names = set(found) - {"locked", "acquire", "release", "_stream_reader_wr", "_drain_waiters"}
     names -= {"_is_shutdown", "_stream_writer"}
+    # In debug mode: asyncio's constructors are frames of Python, and the list of frames has an end.
+    names -= {"_source_traceback"}
     return {name: state(found[name]) for name in sorted(names)}
 
 

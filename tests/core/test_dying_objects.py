@@ -33,6 +33,7 @@ class Notes(logging.Handler):
         super().__init__()
         self.lib = library(name)
         self.loop = implementation(name).new_event_loop()
+        self.loop.set_debug(False)  # docs/differences.md: there the order of finalizers differs
         self.notes: list[Any] = []
         self.references: list[Any] = []
         notes = self

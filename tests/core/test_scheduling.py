@@ -589,3 +589,28 @@ def test_a_destructor_schedules_while_the_loop_goes_to_sleep(
 
     loop.create_task(child())
     loop.run_forever()
+
+
+@pytest.mark.parametrize("where", ["object", "class"])
+async def test_a_replaced_clock_is_asked(where: str) -> None:
+    """A clock that jumps forward makes timers due, and the loop waits by it."""
+    loop = asyncio.get_running_loop()
+    original = loop.time
+    offset = 0.0
+    fired: list[str] = []
+
+    def time(*_self: object) -> float:
+        return original() + offset
+
+    def jump() -> None:
+        nonlocal offset
+        offset = 100.0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop if where == "object" else type(loop), "time", time)
+        loop.call_later(50, fired.append, "call_later")
+        loop.call_at(loop.time() + 60, fired.append, "call_at")
+        loop.call_later(1000, fired.append, "too early").cancel()
+        loop.call_soon(jump)
+        await asyncio.sleep(80)
+        assert fired == ["call_later", "call_at"]

@@ -154,8 +154,8 @@ else:
 @pytest.mark.parametrize(
     ("package", "source", "words", "task"),
     [
-        # From 3.12 on it makes its tasks by `asyncio.Task(...)`, which stays asyncio's class.
-        ("aiohttp", AIOHTTP, [], "_asyncio" if sys.version_info >= (3, 12) else "aioxide"),
+        # On 3.12 and 3.13 it makes its tasks by `asyncio.Task(...)`, which stays asyncio's class.
+        ("aiohttp", AIOHTTP, [], "_asyncio" if (3, 12) <= sys.version_info < (3, 14) else "aioxide"),
         ("tornado", TORNADO, ["IOLoop"], "aioxide"),
         ("tornado", TORNADO, ["asyncio.run"], "aioxide"),
     ],

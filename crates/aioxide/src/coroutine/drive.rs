@@ -111,6 +111,11 @@ pub(super) fn close<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<()> {
 #[cold]
 pub(super) fn forgotten<O: Operation>(this: &Inst<Coroutine<O>>) {
     let outcome = if this.stage.get() == Stage::Created {
+        // A nest that is dropped deep in the stack: a warning runs Python.
+        if let Err(raised) = stack::check() {
+            raised.discard();
+            return;
+        }
         introspection::warn_unawaited(this)
     } else {
         close(this)

@@ -11,6 +11,7 @@
 
 use std::os::fd::AsRawFd;
 
+use aioxide_core::clock::seconds_to_ns;
 use aioxide_driver::reactor::{Event, Events, Timeout};
 use aioxide_driver::sys::monotonic_ns;
 
@@ -122,6 +123,16 @@ impl Inst<LoopCore> {
         due
     }
 
+    /// The loop's clock in nanoseconds: that of `time()`, if a program has replaced it.
+    #[inline]
+    fn clock(&self) -> Res<u64> {
+        if self.is_plain() || !self.altered.get() {
+            return Ok(self.now());
+        }
+        let seconds = self.as_any().call_method0(&names().time)?.to_f64()?;
+        Ok(seconds_to_ns(seconds).unwrap_or_else(|| self.now()))
+    }
+
     /// Nothing is ready: waits for a descriptor, a timer, another thread or a signal.
     #[inline]
     fn sleep(&self) -> Res<()> {
@@ -145,7 +156,7 @@ impl Inst<LoopCore> {
         }
         let timeout = match deadline {
             None => Timeout::Forever,
-            Some(deadline) => match Timeout::until(deadline, monotonic_ns()) {
+            Some(deadline) => match Timeout::until(deadline, self.clock()?) {
                 Timeout::For(left) => {
                     Timeout::For(left.min(std::time::Duration::from_nanos(MAX_SLEEP_NANOS)))
                 }
@@ -190,7 +201,7 @@ impl Inst<LoopCore> {
 
     fn collect_due_timers(&self) -> Res<()> {
         // asyncio rounds up by the clock's resolution, which is 1 ns on Linux.
-        let now = self.now() + 1;
+        let now = self.clock()?.saturating_add(1);
         let mut dead = self.graveyard.take();
         loop {
             let due = self.timers.borrow_mut().pop_due(now, &mut dead);

@@ -39,7 +39,8 @@ impl FreeList {
     pub(super) fn push(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: as above.
         let items = unsafe { &mut *self.items.get() };
-        if items.len() >= self.most {
+        // A destructor has nobody to tell that memory is short.
+        if items.len() >= self.most || items.try_reserve(1).is_err() {
             return false;
         }
         items.push(object);

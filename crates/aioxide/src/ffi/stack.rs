@@ -40,6 +40,13 @@ fn here() -> usize {
     (&raw const local).addr()
 }
 
+/// Whether an address lies in the margin of this thread's stack, as far as it is known.
+#[inline(always)]
+fn is_in_margin(address: usize) -> bool {
+    let reserve = RESERVE.get();
+    reserve.size > 1 && address.wrapping_sub(reserve.lowest) < reserve.size
+}
+
 /// Raises `RecursionError` if less than the margin is left of this thread's stack.
 #[inline]
 pub(crate) fn check() -> Res<()> {
@@ -119,7 +126,7 @@ pub(super) unsafe fn deallocate(object: *mut ffi::PyObject, free: unsafe fn(*mut
         // SAFETY: as the caller says.
         unsafe { free(object) };
         OUTERMOST.0.set(0);
-    } else if outermost.wrapping_sub(here) < NEAR {
+    } else if outermost.wrapping_sub(here) < NEAR && !is_in_margin(here) {
         // SAFETY: as above.
         unsafe { free(object) };
     } else {
@@ -135,14 +142,16 @@ pub(super) unsafe fn deallocate(object: *mut ffi::PyObject, free: unsafe fn(*mut
 unsafe fn deallocate_deep(object: *mut ffi::PyObject, free: unsafe fn(*mut ffi::PyObject)) {
     DEALLOCATION.with(|state| {
         let depth = state.depth.get();
-        if depth >= DEEP && state.defer(object, free) {
+        let most = if is_in_margin(here()) { 1 } else { DEEP };
+        if depth >= most && state.defer(object, free) {
             return;
         }
         state.depth.set(depth + 1);
         // SAFETY: as the caller says.
         unsafe { free(object) };
-        // Only the level that objects were deferred below frees them, as soon as its own is done.
-        if depth + 1 == DEEP {
+        // The level that objects were deferred below frees them, as soon as its own is done; the first
+        // one what the margin has left.
+        if depth + 1 == DEEP || depth == 0 {
             state.free_deferred();
         }
         state.depth.set(depth);

@@ -41,16 +41,21 @@ impl std::fmt::Debug for Callbacks {
 
 impl Callbacks {
     #[inline]
-    pub(crate) fn push(&self, callback: Callback) {
+    pub(crate) fn push(&self, callback: Callback) -> Res<()> {
         match self.first.take() {
             None => self.first.set(Some(callback)),
             Some(first) => {
                 self.first.set(Some(first));
                 let mut rest = self.rest.take().unwrap_or_default();
-                rest.push(callback);
+                let room = rest.try_reserve(1);
+                if room.is_ok() {
+                    rest.push(callback);
+                }
                 self.rest.set(Some(rest));
+                room?;
             }
         }
+        Ok(())
     }
 
     #[inline(always)]

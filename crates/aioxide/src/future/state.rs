@@ -527,8 +527,7 @@ pub(crate) fn answer<T: FutureLike>(this: &Inst<T>) -> Res<Answer> {
 pub(crate) fn add_wake<T: FutureLike>(this: &Inst<T>, task: Own<Task>) -> Res<()> {
     let callback = Callback::Wake(task);
     if this.future().is_pending() {
-        this.future().callbacks.push(callback);
-        return Ok(());
+        return this.future().callbacks.push(callback);
     }
     schedule(this, callback)
 }
@@ -542,8 +541,7 @@ pub(crate) fn add_observer<T: FutureLike>(
 ) -> Res<()> {
     let callback = Callback::Observe(observer, number);
     if this.future().is_pending() {
-        this.future().callbacks.push(callback);
-        return Ok(());
+        return this.future().callbacks.push(callback);
     }
     schedule(this, callback)
 }
@@ -553,8 +551,7 @@ pub(crate) fn add_observer<T: FutureLike>(
 pub(crate) fn add_member<T: FutureLike>(this: &Inst<T>, group: Own<Group>, number: u32) -> Res<()> {
     let callback = Callback::Member(group, number);
     if this.future().is_pending() {
-        this.future().callbacks.push(callback);
-        return Ok(());
+        return this.future().callbacks.push(callback);
     }
     schedule(this, callback)
 }
@@ -563,8 +560,7 @@ pub(crate) fn add_member<T: FutureLike>(this: &Inst<T>, group: Own<Group>, numbe
 pub(crate) fn add_server(task: &Inst<Task>, protocol: Own<StreamProtocol>) -> Res<()> {
     let callback = Callback::Served(protocol);
     if task.future().is_pending() {
-        task.future().callbacks.push(callback);
-        return Ok(());
+        return task.future().callbacks.push(callback);
     }
     schedule(task, callback)
 }
@@ -582,8 +578,7 @@ pub(crate) fn add_callback<T: FutureLike>(
 ) -> Res<()> {
     let callback = Callback::Call(function.own(), context);
     if this.future().is_pending() {
-        this.future().callbacks.push(callback);
-        return Ok(());
+        return this.future().callbacks.push(callback);
     }
     schedule(this, callback)
 }

@@ -212,6 +212,8 @@ fn close(this: &Inst<StreamWriter>) -> Res<Object> {
 }
 
 fn is_closing(this: &Inst<StreamWriter>) -> Res<Object> {
+    // A write that fails closes the transport.
+    this.send_held_back()?;
     flag(this.is_closing()?)
 }
 

@@ -10,6 +10,7 @@ use crate::ffi::function;
 use crate::ffi::method::flag;
 use crate::ffi::module::{Module, imports, names};
 use crate::ffi::{Any, Args, Inst, Object, Raised, Res, value};
+use crate::transport::StreamTransport;
 
 const WRITE: Signature<2> = Signature {
     function: "write",
@@ -54,6 +55,12 @@ fn is_closing(args: Args<'_>) -> Res<Object> {
     let [Some(transport)] = args.bind(&IS_CLOSING)? else {
         return Err(without_self());
     };
+    // asyncio's own `StreamWriter.drain()` asks nothing else of the transport.
+    if let Some(connection) = connection_of(transport)?
+        && let Some(native) = connection.downcast::<StreamTransport>()
+    {
+        native.uncork()?;
+    }
     let closed = transport.getattr(&names()._closed)?.is_truthy()?;
     // From 3.12.8, 3.13.1 and 3.14 on, the connection below is asked too.
     if closed || !imports().ssl_closes_with_transport {
