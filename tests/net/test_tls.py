@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
 from typing import Any
 
 import pytest
@@ -560,3 +561,33 @@ class TestThePeerGoesInTheSameTurn:
                 other.transport.abort()
                 assert await far.received(9) == b"all of it"
             await asyncio.wait_for(ended(gone_soon, other), LIMIT)
+
+
+async def test_drain_of_asyncios_streams_sends_at_once(tls: Certificates) -> None:
+    """A handler that then blocks the loop until the peer has the answer does not wait in vain."""
+    arrived = threading.Event()
+    seen: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def ask(port: int) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as raw,
+            tls.client.wrap_socket(raw, server_hostname="localhost") as sock,
+        ):
+            sock.sendall(b"?")
+            if sock.recv(100) == b"answer":
+                arrived.set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        writer.write(b"answer")
+        await writer.drain()
+        seen.set_result(arrived.wait(30))
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls.server)
+    asking = asyncio.create_task(asyncio.to_thread(ask, port_of(server)))
+    assert await seen
+    await asking
+    server.close()
+    await server.wait_closed()
+    await asyncio.get_running_loop().shutdown_default_executor()

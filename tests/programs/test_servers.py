@@ -151,11 +151,19 @@ else:
 """
 
 
+# On 3.12 and 3.13 it makes its tasks by `asyncio.Task(...)`, which stays asyncio's class.
+AIOHTTP_TASKS = "_asyncio" if (3, 12) <= sys.version_info < (3, 14) else "aioxide"
+
+
 @pytest.mark.parametrize(
     ("package", "source", "words", "task"),
     [
-        # On 3.12 and 3.13 it makes its tasks by `asyncio.Task(...)`, which stays asyncio's class.
-        ("aiohttp", AIOHTTP, [], "_asyncio" if (3, 12) <= sys.version_info < (3, 14) else "aioxide"),
+        (
+            "aiohttp",
+            AIOHTTP,
+            [],
+            "_asyncio" if (3, 12) <= sys.version_info < (3, 14) else "aioxide",
+        ),
         ("tornado", TORNADO, ["IOLoop"], "aioxide"),
         ("tornado", TORNADO, ["asyncio.run"], "aioxide"),
     ],
