@@ -158,12 +158,7 @@ AIOHTTP_TASKS = "_asyncio" if (3, 12) <= sys.version_info < (3, 14) else "aioxid
 @pytest.mark.parametrize(
     ("package", "source", "words", "task"),
     [
-        (
-            "aiohttp",
-            AIOHTTP,
-            [],
-            "_asyncio" if (3, 12) <= sys.version_info < (3, 14) else "aioxide",
-        ),
+        ("aiohttp", AIOHTTP, [], AIOHTTP_TASKS),
         ("tornado", TORNADO, ["IOLoop"], "aioxide"),
         ("tornado", TORNADO, ["asyncio.run"], "aioxide"),
     ],
