@@ -145,6 +145,7 @@ async def test_a_connection_that_is_accepted_while_the_server_closes_ends(
 ) -> None:
     """It is closed without a word: the server has begun to be closed before it was served."""
     loop = asyncio.get_running_loop()
+    loop.set_debug(False)  # there it is reported
     server = await loop.create_server(Recorder, "127.0.0.1", 0)
     with socket.create_connection(("127.0.0.1", port_of(server))) as client:
         await turns(2)  # it is accepted behind this task's step of the second

@@ -16,9 +16,21 @@ class Turns:
 
     _busy: bool
     _queue: deque[asyncio.Future[None]] | None = None
+    _gives_way = False
+    """The next operation lets the loop run an iteration when its turn has come."""
 
     async def _acquire(self) -> None:
         """Wait for our turn."""
+        gives_way, self._gives_way = self._gives_way, False
+        await self._wait_for_turn()
+        if gives_way:
+            try:
+                await asyncio.sleep(0)
+            except BaseException:
+                self._release()
+                raise
+
+    async def _wait_for_turn(self) -> None:
         queue = self._queue
         if not self._busy and not queue:
             self._busy = True

@@ -231,9 +231,31 @@ fn get_code<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
     stub_item(&this.qualname(), 0)
 }
 
+/// asyncio's own coroutine of the same function, which this one has handed its call over to: it is
+/// shown in place of this one, not below it.
+fn original<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Option<Object>> {
+    let Some(awaited) = this.awaiting.get() else {
+        return Ok(None);
+    };
+    let is_original =
+        awaited.is_native_coroutine() && awaited.getattr(&names().cr_code)?.is(&*get_code(this)?);
+    Ok(is_original.then_some(awaited))
+}
+
+/// What a coroutine waits for.
+pub(super) fn get_awaiting<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
+    match original(this)? {
+        Some(original) => original.getattr(&names().cr_await),
+        None => Ok(this.awaiting.get_or_none()),
+    }
+}
+
 fn get_frame<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
     if this.stage.get() == Stage::Finished {
         return Ok(value::none());
+    }
+    if let Some(original) = original(this)? {
+        return original.getattr(&names().cr_frame);
     }
     stub_item(&this.qualname(), 1)?.getattr(&names().cr_frame)
 }

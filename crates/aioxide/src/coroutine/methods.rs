@@ -115,10 +115,6 @@ fn get_suspended<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
     flag(this.stage.get() == Stage::Suspended)
 }
 
-fn get_awaiting<O: Operation>(this: &Inst<Coroutine<O>>) -> Res<Object> {
-    Ok(this.awaiting.get_or_none())
-}
-
 /// Makes the class that all coroutines' `__await__` shares.
 pub(super) fn build_iterator() -> Res<()> {
     COROUTINE_ITER.build(object_class(), |b| {
@@ -177,8 +173,9 @@ fn note_class(class: &Any) -> Option<usize> {
 
 /// Makes the class of one operation, and tells `collections.abc` that it is a coroutine.
 pub(crate) fn build<O: Operation>(doc: &'static CStr) -> Res<()> {
-    let class = O::class().build(object_class(), |b| {
-        introspection::attributes(b)
+    let class =
+        O::class().build(object_class(), |b| {
+            introspection::attributes(b)
             .not_constructible()
             .doc(doc)
             .awaits_itself(drive::step::<O>)
@@ -214,8 +211,8 @@ pub(crate) fn build<O: Operation>(doc: &'static CStr) -> Res<()> {
                 get_suspended,
                 c"Whether it waits for something.",
             )
-            .getter(c"cr_await", get_awaiting, c"What it waits for, or None.")
-    })?;
+            .getter(c"cr_await", introspection::get_awaiting::<O>, c"What it waits for, or None.")
+        })?;
     if let Some(place) = register(class)? {
         introspection::note_class::<O>(place);
     }

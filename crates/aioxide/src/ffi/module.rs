@@ -106,7 +106,7 @@ names! {
     set, clear,
     pending, read, join, time, call_at, _closed, _ssl_protocol, _is_transport_closing, _sslobj, _do_handshake, _do_flush, _do_shutdown, _do_read, _do_read__copied, _do_read__buffered,
     _do_write, _write_appdata, _process_outgoing, _control_app_writing, _control_ssl_reading, _get_write_buffer_size, _get_read_buffer_size,
-    _fatal_error, _call_eof_received, _start_shutdown, _warn_unawaited_coroutine, cr_frame, cr_origin,
+    _fatal_error, _call_eof_received, _start_shutdown, _warn_unawaited_coroutine, cr_code, cr_frame, cr_origin,
 }
 
 /// Objects of asyncio and the standard library that our code calls or derives from.

@@ -69,7 +69,7 @@ impl Operation for FileMethod {
     #[inline]
     fn start(this: &Inst<Coroutine<Self>>) -> Res<Step> {
         if turn_is_over() {
-            return Ok(Step::Pass);
+            return give_way(this);
         }
         begin(this)
     }
@@ -166,6 +166,27 @@ fn begin(this: &Inst<MethodClass>) -> Res<Step> {
         Some(result) => finish(this, result),
         None => delegate(this),
     }
+}
+
+/// Lets the loop run an iteration before the call goes on.
+///
+/// A call that moves the position takes its place among the file's calls first, so that no later one
+/// overtakes it: the Python half waits there.
+#[cold]
+fn give_way(this: &Inst<MethodClass>) -> Res<Step> {
+    // A wrong argument is an error before anything is waited for.
+    match (this.which, this.file.get()) {
+        (Which::Read, Some(file)) => drop(read_size(&file, &this.first)?),
+        (Which::Read | Which::ReadLine, _) => drop(size(&this.first)?),
+        _ => {}
+    }
+    let file = match (this.which, this.file.get(), this.text.get()) {
+        (Which::Pread, ..) | (_, None, None) => return Ok(Step::Pass),
+        (_, Some(file), _) => file.into_object(),
+        (_, None, Some(text)) => text.into_object(),
+    };
+    file.setattr(&names()._gives_way, &value::bool(true))?;
+    delegate(this)
 }
 
 /// The ring has read, or failed to.

@@ -38,7 +38,7 @@ macro_rules! file_names {
 
 file_names! {
     _drain, _flush, _retry, add_reader, append, call_later, call_soon, decode, get, getstate, is_closed, items,
-    _slow_read, _slow_readline, _slow_write, _slow_pread, _leave, __cause__, __setitem__,
+    _slow_read, _slow_readline, _slow_write, _slow_pread, _gives_way, _leave, __cause__, __setitem__,
 }
 
 fn interned(name: &str) -> Res<Object> {
