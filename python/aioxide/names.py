@@ -68,16 +68,23 @@ class Threads:
                     self._jobs.clear()
                     raise
 
-    def end_idle(self) -> None:
-        """End the threads that call no function, and wait until they are gone.
+    def end_idle(self, loop: Any) -> None:
+        """Forget the jobs of a loop that is closed; end the threads that call no function, and wait
+        until they are gone.
 
-        Other loops get new ones when they need them.
+        While jobs of other loops are queued, the threads stay: one may just have been started, or
+        woken, for them. Without jobs, other loops get new threads when they need them.
         """
         with self._work:
+            kept = [job for job in self._jobs if job[0] is not loop]
+            dropped, self._jobs = self._jobs, collections.deque(kept)
+            if kept:
+                return
             leaving = {thread for thread in self._threads - self._calling if thread.is_alive()}
             self._threads -= leaving
             self._idle = 0
             self._work.notify_all()
+        del dropped  # outside of the lock: what it holds may have finalizers
         leaving.discard(threading.current_thread())  # collects a loop that nobody has closed
         if sys.is_finalizing():
             return  # they never run again
@@ -162,7 +169,7 @@ class Names(LoopPart):
     def _close_names(self) -> None:
         """End the threads. Lookups in flight stay unanswered, and their threads end after them."""
         if self._names_in_threads and _threads.is_ours():
-            _threads.end_idle()
+            _threads.end_idle(self)
         if self._resolver is not None:
             self._resolver.close()
 

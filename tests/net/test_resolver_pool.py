@@ -582,3 +582,32 @@ async def test_nothing_stays_registered(loop: Any) -> None:
     assert loop._counts()[2] == counts[2]
     del task
     gc.collect()
+
+
+def test_a_loop_that_closes_takes_no_thread_from_another(implementation: Any) -> None:
+    """A job that is queued for another loop is done, although its thread has not begun with it."""
+    from aioxide import names
+
+    threads = names.Threads()
+    ours, closed = implementation.new_event_loop(), implementation.new_event_loop()
+    begins, done = threading.Event(), threading.Event()
+    future = ours.create_future()
+
+    def run() -> None:
+        begins.wait(30)
+        threads._run()
+
+    thread = threading.Thread(target=run)
+    threads._threads.add(thread)
+    threads._jobs.append((ours, future, done.set, ()))
+    thread.start()
+    closing = threading.Thread(target=threads.end_idle, args=(closed,))
+    closing.start()
+    begins.set()
+    closing.join()
+    assert done.wait(30)
+    ours.run_until_complete(future)
+    threads.end_idle(ours)
+    assert not thread.is_alive()
+    closed.close()
+    ours.close()
