@@ -6,7 +6,7 @@
 # Seen: rloop comes first. Installing rloop for a benchmark changes the loop of every granian in the
 # environment. The names are a closed list: a module:attribute, as for uvicorn, is refused.
 # Versions: granian 2.5.0, uvloop 0.21.0, rloop 0.1.
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common"
 
 install granian==2.5.0 uvloop==0.21.0
 ask='import warnings; warnings.simplefilter("ignore")

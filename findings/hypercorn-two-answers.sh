@@ -6,7 +6,7 @@
 # Seen: the asyncio worker asks asyncio's policy; the uvloop worker passes uvloop.new_event_loop as a
 # factory. A policy set by a sitecustomize changes the loop of one of them only.
 # Versions: hypercorn 0.17.3, uvloop 0.21.0.
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common"
 
 install hypercorn==0.17.3 uvloop==0.21.0
 cat > "$work/ask.py" << 'EOF'

@@ -7,7 +7,7 @@
 # Linux, so the program's stays in force. uvicorn 0.36 and later pass asyncio.SelectorEventLoop as a
 # loop_factory, and loop="asyncio" overrides the policy without a word. Only loop="none" obeys it.
 # Versions: uvicorn 0.35.0, 0.36.0.
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/common"
 
 cat > "$work/serve.py" << 'EOF'
 import asyncio, sys, warnings

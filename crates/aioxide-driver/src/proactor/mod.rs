@@ -6,8 +6,8 @@
 //!   [`flush`](Proactor::flush) hands everything new to the kernel in one system call; once the descriptor of the
 //!   proactor is readable, [`drain`](Proactor::drain) gives the completions. Each operation completes
 //!   exactly once, in any order. No code of the caller's runs in here.
-//! - **A flush says what is left to do** ([`Flush`]): the kernel may refuse to take the operations for now, which
-//!   nothing announces the end of. If it goes on refusing them, they complete with its error.
+//! - **A flush returns the next step** ([`Flush`]): the kernel may refuse submissions temporarily, and no event
+//!   reports when it accepts them again. If the refusal persists, the operations complete with its error.
 //! - **An operation owns what the kernel borrows** ([`crate::op`]). It is kept at one place from `submit` to its
 //!   completion, which gives the memory back. Dropping a proactor is closing it.
 //! - **Cancelling asks**; the completion comes all the same: with `ECANCELED` or `EINTR` if it was in time, with
@@ -88,15 +88,16 @@ pub enum Fault {
     Short(usize),
 }
 
-/// What is left to do after a [`flush`](Proactor::flush) or [`drain`](Proactor::drain).
+/// The step that must follow a [`flush`](Proactor::flush) or [`drain`](Proactor::drain).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Flush {
     /// Nothing: every new operation is with the kernel.
     Done,
-    /// `drain` after this time: the kernel has not taken everything, and the descriptor does not tell.
+    /// `drain` after this time: the kernel has not accepted all submissions, and the file descriptor stays
+    /// unreadable.
     Again(Duration),
-    /// `drain` now: operations have failed, and the descriptor does not tell.
+    /// `drain` now: operations have failed, and the file descriptor stays unreadable.
     Drain,
 }
 
@@ -250,8 +251,8 @@ impl<M: Memory> Proactor<M> {
         }
     }
 
-    /// Appends what has completed, and hands over what has been waiting for that. The completions are appended also
-    /// if it fails.
+    /// Appends the completions to `out` and submits queued operations. On an error the completions are appended
+    /// as well.
     pub fn drain(&mut self, out: &mut Vec<Completion<M>>) -> io::Result<Flush> {
         let mut answers = std::mem::take(&mut self.answers);
         let taken = match &mut self.engine {

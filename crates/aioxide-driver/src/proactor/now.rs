@@ -76,7 +76,8 @@ impl Medium {
     }
 }
 
-/// Reads at an offset what is at hand: all of it if the file is in memory, else what the page cache has.
+/// Reads cached bytes at an offset without waiting for a disk: all of them on a memory file system, else those in
+/// the page cache.
 #[inline]
 pub fn read_at_hand(
     fd: RawFd,

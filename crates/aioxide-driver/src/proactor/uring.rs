@@ -60,6 +60,8 @@ pub(super) struct Uring {
     overflow: VecDeque<Entry>,
     /// How many entries were ever put into the submission queue: its tail.
     pushed: u32,
+    /// The keys of the entries in the submission queue, each at its entry's index.
+    keys: Vec<u64>,
     /// How often in a row the kernel has taken nothing, and when it is to be asked again.
     attempts: u32,
     next_attempt: Option<u64>,
@@ -107,9 +109,11 @@ impl Uring {
         {
             return Err(io::ErrorKind::Unsupported.into());
         }
+        let capacity = params.sq_entries() as usize;
         Ok(Uring {
             ring,
             probe,
+            keys: vec![NOBODY; capacity],
             threads: None,
             threads_polled: false,
             overflow: VecDeque::new(),
@@ -190,8 +194,18 @@ impl Uring {
         // proactor's table until its completion has been taken; the entries of our own point to nothing.
         #[allow(unsafe_code)]
         let pushed = unsafe { self.ring.submission().push(entry).is_ok() };
-        self.pushed = self.pushed.wrapping_add(u32::from(pushed));
+        if pushed {
+            let index = self.index(self.pushed);
+            self.keys[index] = entry.get_user_data();
+            self.pushed = self.pushed.wrapping_add(1);
+        }
         pushed
+    }
+
+    /// The index of the entry that was the `count`-th to be put into the submission queue.
+    fn index(&self, count: u32) -> usize {
+        // The capacity is a power of two.
+        count as usize & (self.keys.len() - 1)
     }
 
     fn refill(&mut self) {
@@ -283,8 +297,11 @@ impl Uring {
         }
         self.attempts = 0;
         self.next_attempt = None;
-        let mut keys = Vec::new();
-        if !self.retract(&mut keys) {
+        let waiting = u32::try_from(self.ring.submission().len()).unwrap_or(0);
+        let mut keys: Vec<u64> = (0..waiting)
+            .map(|place| self.keys[self.index(self.pushed.wrapping_sub(waiting - place))])
+            .collect();
+        if !self.retract(waiting) {
             self.dead = Some(errno);
         }
         keys.extend(self.overflow.drain(..).map(|entry| entry.get_user_data()));
@@ -302,14 +319,11 @@ impl Uring {
         }
     }
 
-    /// Puts entries that do nothing in the places of those that the kernel has not taken, whose keys are appended.
-    /// `false` if the queue could not be mapped: the keys are appended all the same.
-    fn retract(&mut self, keys: &mut Vec<u64>) -> bool {
-        let (length, capacity) = {
-            let queue = self.ring.submission();
-            (queue.len(), queue.capacity())
-        };
-        let size = capacity * size_of::<Entry>();
+    /// Overwrites the last `waiting` entries, which the kernel has not taken, with entries that do nothing.
+    ///
+    /// Returns `false` if the queue could not be mapped: then the ring must not be entered any more.
+    fn retract(&self, waiting: u32) -> bool {
+        let size = self.keys.len() * size_of::<Entry>();
         // SAFETY: a new mapping at an address of the kernel's choice, of the ring's own size.
         #[allow(unsafe_code)]
         let start = unsafe {
@@ -326,20 +340,18 @@ impl Uring {
             return false;
         }
         let entries = start.cast::<Entry>();
-        for back in 1..=length {
-            let at = self.pushed.wrapping_sub(u32::try_from(back).unwrap_or(0));
-            let index = at as usize & (capacity - 1);
+        for back in 1..=waiting {
+            let index = self.index(self.pushed.wrapping_sub(back));
             // SAFETY: the index is below the capacity, a power of two. The kernel reads an entry only while
             // it is entered with something to submit, and has not taken this one; nobody else enters, since the ring
             // is exclusively ours. Each was written by `try_push`.
             #[allow(unsafe_code)]
             unsafe {
-                let entry = entries.add(index);
-                keys.push((*entry).get_user_data());
-                entry.write(opcode::Nop::new().build().user_data(NOBODY));
+                entries
+                    .add(index)
+                    .write(opcode::Nop::new().build().user_data(NOBODY));
             }
         }
-        keys.reverse();
         // SAFETY: the mapping that was made above, to which no pointer is left.
         #[allow(unsafe_code)]
         unsafe {

@@ -114,7 +114,7 @@ impl Operation for DrainCall {
                 .call_method1(&names()._get_close_waiter, writer.as_any())
                 .map(Step::Await);
         }
-        writer.send_held_back()?;
+        writer.flush()?;
         writer.raise_reader_exception()?;
         if writer.is_closing()? {
             // connection_lost() gets a chance to be called: else a loop of writes and drains

@@ -10,8 +10,8 @@ use crate::ffi::module::{imports, names};
 use crate::ffi::native_type::object_class;
 use crate::ffi::{Args, Class, Inst, Native, Object, Raised, Res, Slot, Visit, value};
 use crate::future::Waiter;
-use crate::tls::connection_of;
-use crate::transport::{StreamTransport, plain_transport};
+use crate::tls::flush_connection;
+use crate::transport::plain_transport;
 
 /// The state behind `aioxide.StreamWriter`.
 #[derive(Debug, Default)]
@@ -98,18 +98,10 @@ impl Inst<StreamWriter> {
         }
     }
 
-    /// Who drains wants the data out, whatever the task does before it waits for something.
+    /// Flushes the connection, whatever the task does before it next suspends.
     #[inline]
-    pub(super) fn send_held_back(&self) -> Res<()> {
-        let transport = self.transport()?;
-        if let Some(native) = transport.downcast::<StreamTransport>() {
-            native.uncork()?;
-        } else if let Some(below) = connection_of(&transport)?
-            && let Some(native) = below.downcast::<StreamTransport>()
-        {
-            native.uncork()?;
-        }
-        Ok(())
+    pub(super) fn flush(&self) -> Res<()> {
+        flush_connection(&*self.transport()?)
     }
 
     /// Nobody refers to the writer any more.
@@ -213,7 +205,7 @@ fn close(this: &Inst<StreamWriter>) -> Res<Object> {
 
 fn is_closing(this: &Inst<StreamWriter>) -> Res<Object> {
     // A write that fails closes the transport.
-    this.send_held_back()?;
+    this.flush()?;
     flag(this.is_closing()?)
 }
 

@@ -26,7 +26,7 @@ use crate::ffi::Res;
 use crate::ffi::module::Module;
 
 pub(crate) use protocol::SslProtocol;
-pub(crate) use transport::connection_of;
+pub(crate) use transport::flush_connection;
 
 /// Makes the classes.
 pub(crate) fn build() -> Res<()> {

@@ -56,11 +56,7 @@ fn is_closing(args: Args<'_>) -> Res<Object> {
         return Err(without_self());
     };
     // asyncio's own `StreamWriter.drain()` asks nothing else of the transport.
-    if let Some(connection) = connection_of(transport)?
-        && let Some(native) = connection.downcast::<StreamTransport>()
-    {
-        native.uncork()?;
-    }
+    flush_connection(transport)?;
     let closed = transport.getattr(&names()._closed)?.is_truthy()?;
     // From 3.12.8, 3.13.1 and 3.14 on, the connection below is asked too.
     if closed || !imports().ssl_closes_with_transport {
@@ -75,7 +71,7 @@ fn is_closing(args: Args<'_>) -> Res<Object> {
 
 /// The connection below a transport that is under TLS, below all of it where TLS runs over TLS; the
 /// transport itself if it is not.
-pub(crate) fn connection_of(transport: &Any) -> Res<Option<Object>> {
+fn connection_of(transport: &Any) -> Res<Option<Object>> {
     let mut below = transport.own();
     while below.is_subtype_of(&imports().ssl_transport)
         && let Some(protocol) = below.getattr_opt(&names()._ssl_protocol)?
@@ -87,6 +83,19 @@ pub(crate) fn connection_of(transport: &Any) -> Res<Option<Object>> {
         }
     }
     Ok(Some(below))
+}
+
+/// Flushes the connection below a transport, or the transport itself if it is not under TLS.
+pub(crate) fn flush_connection(transport: &Any) -> Res<()> {
+    if let Some(native) = transport.downcast::<StreamTransport>() {
+        return native.uncork();
+    }
+    match connection_of(transport)? {
+        Some(below) => below
+            .downcast::<StreamTransport>()
+            .map_or(Ok(()), Inst::<StreamTransport>::uncork),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn export(module: &Module) -> Res<()> {
