@@ -12,38 +12,30 @@ pytestmark = pytest.mark.aioxide_only
 
 SENTENCE = "aioxide works in the main interpreter only, and this is a subinterpreter"
 
+
 # Runs code in a new interpreter. A legacy one shares the GIL, an isolated one has its own.
+def _interpreter(kind: str, *, isolated: bool) -> str:
+    """Return the definition of `run(code)`, by means of CPython's private modules."""
+    return f"""
+        try:
+            import _interpreters
+
+            def run(code):
+                interpreter = _interpreters.create("{kind}")
+                failed = _interpreters.exec(interpreter, code)
+                _interpreters.destroy(interpreter)
+                assert failed is None, failed
+        except ImportError:
+            import _xxsubinterpreters
+
+            def run(code):
+                _xxsubinterpreters.run_string(_xxsubinterpreters.create(isolated={isolated}), code)
+    """
+
+
 RUN = {
-    "legacy": """
-        try:
-            import _interpreters
-
-            def run(code):
-                interpreter = _interpreters.create("legacy")
-                failed = _interpreters.exec(interpreter, code)
-                _interpreters.destroy(interpreter)
-                assert failed is None, failed
-        except ImportError:
-            import _xxsubinterpreters
-
-            def run(code):
-                _xxsubinterpreters.run_string(_xxsubinterpreters.create(isolated=False), code)
-    """,
-    "isolated": """
-        try:
-            import _interpreters
-
-            def run(code):
-                interpreter = _interpreters.create("isolated")
-                failed = _interpreters.exec(interpreter, code)
-                _interpreters.destroy(interpreter)
-                assert failed is None, failed
-        except ImportError:
-            import _xxsubinterpreters
-
-            def run(code):
-                _xxsubinterpreters.run_string(_xxsubinterpreters.create(isolated=True), code)
-    """,
+    "legacy": _interpreter("legacy", isolated=False),
+    "isolated": _interpreter("isolated", isolated=True),
     "concurrent.interpreters": """
         from concurrent import interpreters
 
